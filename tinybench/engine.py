@@ -1,0 +1,45 @@
+"""The seam through which a model becomes C: what an engine is given and what it owes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, Protocol
+
+from tinybench.arena import ArenaPlan
+from tinybench.target import Target
+from tinybench.workload import Workload
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What an engine hands to the build: files to compile, and what they promise.
+
+    The files implement `tb_engine.h`. Each operator runs inside a function of its own whose symbol is
+    `tb_op_<index>` (three digits or more), so that a simulator can attribute cost to operators in the
+    clean image; `operators` names them by index.
+    """
+
+    files: tuple[Path, ...]
+    include_dirs: tuple[Path, ...] = ()
+    defines: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    flags: tuple[str, ...] = ()
+    libraries: tuple[Path, ...] = ()
+    operators: tuple[str, ...] = ()
+    arena: ArenaPlan | None = None
+    version: str = ""
+
+
+class Engine(Protocol):
+    """What turns a model into code and runs it."""
+
+    name: str
+    exactness: Literal["exact", "close"]
+
+    def refuses(self, workload: Workload, target: Target) -> str | None:
+        """One sentence naming what is missing (operator and tensor), or None if this can be built."""
+
+    def generate(self, workload: Workload, target: Target, into: Path) -> Sources:
+        """Write the engine's C for this workload below `into`: same inputs, same bytes."""

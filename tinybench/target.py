@@ -1,0 +1,193 @@
+"""What firmware is compiled for, what it runs on, and the seam through which bytes reach it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from pydantic import Field, model_validator
+
+from tinybench.records import MemoryMap, Record, Toolchain
+
+
+class Region(Record):
+    """A stretch of memory that the linker may fill; `uses` names what is placed there (text, data, …)."""
+
+    name: str
+    kind: Literal["flash", "ram"]
+    origin: int = Field(ge=0)
+    size: int = Field(gt=0)
+    uses: tuple[Literal["vectors", "text", "weights", "data", "arena", "stack"], ...] = ()
+
+    @property
+    def end(self) -> int:
+        """First address after the region."""
+        return self.origin + self.size
+
+
+class Core(Record):
+    """The processor: enough to choose compiler flags and a core of a simulator."""
+
+    name: Literal[
+        "cortex-m0",
+        "cortex-m0plus",
+        "cortex-m3",
+        "cortex-m4",
+        "cortex-m7",
+        "cortex-m33",
+        "cortex-m55",
+        "host",
+    ]
+    fpu: Literal["none", "single", "double"] = "none"
+    dsp: bool = False
+    caches: str = "none"
+
+
+class FirmwareParts(Record):
+    """What a board adds to the common firmware: C files beside its TOML, shared ports, macros."""
+
+    sources: tuple[str, ...] = Field(default=(), description="C files in the folder of the board's TOML")
+    ports: tuple[str, ...] = Field(default=(), description="C files in tinybench/firmware/port/")
+    defines: dict[str, str] = Field(default_factory=dict)
+    stack_bytes: int = Field(default=4096, ge=512)
+
+
+class Serial(Record):
+    """How the board talks: the baud rate after reset and, for a pipe with several ports, which interface."""
+
+    baud: int = 115200
+    fastest_baud: int = 115200
+    interface: int = 0
+
+
+class Target(Record):
+    """A type of thing that firmware is compiled for, written down in one TOML file.
+
+    `virtual` and `probe` belong to the adapters of the same name: each validates its own table.
+    """
+
+    name: str
+    title: str
+    aliases: tuple[str, ...] = ()
+    mcu: str
+    core: Core
+    clock_hz: int = Field(gt=0)
+    clock_source: str
+    flash_wait_states: int | None = None
+    regions: tuple[Region, ...] = Field(min_length=1)
+    firmware: FirmwareParts = FirmwareParts()
+    serial: Serial = Serial()
+    virtual: dict[str, Any] | None = None
+    probe: dict[str, Any] | None = None
+    folder: Path = Field(exclude=True, description="where the TOML was found; its C files lie beside it")
+
+    @model_validator(mode="after")
+    def _regions_serve_each_use_once(self) -> Target:
+        served = [use for region in self.regions for use in region.uses]
+        for use in ("text", "weights", "data", "arena", "stack"):
+            if served.count(use) != 1:
+                raise ValueError(
+                    f"`{use}` must be in the `uses` of exactly one region, not {served.count(use)}"
+                )
+        by_origin = sorted(self.regions, key=lambda region: region.origin)
+        for lower, upper in itertools.pairwise(by_origin):
+            if lower.end > upper.origin:
+                raise ValueError(f"regions `{lower.name}` and `{upper.name}` overlap")
+        return self
+
+    def region_for(self, use: str) -> Region:
+        """The one region that serves `use` (text, weights, data, arena, stack)."""
+        return next(region for region in self.regions if use in region.uses)
+
+
+@dataclass(frozen=True)
+class Device:
+    """One reachable unit of a Target: this board on this desk, or a virtual one."""
+
+    id: str
+    target: Target
+    adapter: str
+    simulated: bool
+    unit: str | None = None
+    details: Mapping[str, str] | None = None
+
+
+ImageKind = Literal["clean", "instrumented"]
+
+
+@dataclass(frozen=True)
+class Image:
+    """Linked firmware, known by its build id (the GNU note's 20 bytes, as 40 lower-case hex digits)."""
+
+    elf: Path
+    build_id: str
+    kind: ImageKind
+    toolchain: Toolchain
+    flash_bytes: int
+    ram_static_bytes: int
+    memory: MemoryMap
+    operators: tuple[str, ...]
+    engine_version: str
+
+
+class Link(Protocol):
+    """A byte pipe with deadlines. Handshake, retry, checksum, timing and power are written above it."""
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`; raises LinkClosed if the other end is gone."""
+
+    def read(self, within_s: float) -> bytes:
+        """At least one byte, or LinkTimeout after `within_s` seconds, or LinkClosed."""
+
+
+class Adapter(Protocol):
+    """Finds devices of a target, and opens one with an image."""
+
+    name: str
+    simulated: bool
+
+    def find(self, target: Target) -> Sequence[Device]:
+        """The reachable devices; none is an answer, not an error. Must not disturb a running device."""
+
+    def open(self, device: Device, image: Image) -> AbstractContextManager[Link]:
+        """Load `image`, start it from reset, and hand back its pipe; leaving frees the device, always."""
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One inclusive execution of a watched function, in the order of returns."""
+
+    symbol: str
+    instructions: int
+
+
+@dataclass(frozen=True)
+class ExecutionProfile:
+    """Exact instruction counts since the last reset of the profile; deterministic for equal input bytes.
+
+    `instructions` counts every architecturally executed instruction, predicated-false ones inside IT
+    blocks included (they take a cycle on silicon). `functions` is exclusive and sums to `instructions`.
+    `invocations` are inclusive. `operators` maps an operator's index to its inclusive count.
+    """
+
+    instructions: int
+    functions: Mapping[str, int]
+    operators: Mapping[int, int]
+    invocations: tuple[Invocation, ...]
+
+
+@runtime_checkable
+class CountsInstructions(Protocol):
+    """A link to something that counts what it executes."""
+
+    simulator: str
+
+    def reset_profile(self) -> None:
+        """Start counting from zero."""
+
+    def profile(self) -> ExecutionProfile:
+        """What was executed since the last reset of the profile."""

