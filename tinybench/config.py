@@ -1,8 +1,8 @@
 """Settings and where each came from: flags > environment > project > user > defaults.
 
-The project's file is `tinybench.toml`, or the table `[tool.tinybench]` of `pyproject.toml`, found upwards from
-the working directory; the user's is `config.toml` in the platform's configuration folder. An unknown key is an
-error: a setting that is silently ignored is a wrong measurement.
+The project's file is `tinybench.toml`, or the table `[tool.tinybench]` of `pyproject.toml`, found upwards
+from the working directory; the user's is `config.toml` in the platform's configuration folder. An unknown
+key is an error: a setting that is silently ignored is a wrong measurement.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ class DeadlineExceeded(TinyBenchError):
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A hint naming the closest known words, or all of them if none is close; None where there are none."""
     words = sorted(set(known))
-    close = difflib.get_close_matches(word, words, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(word, words, n=3, cutoff=0.6)
     if close:
         return f"did you mean {' or '.join(f'`{w}`' for w in close)}?"
     return f"known: {', '.join(words)}" if words else None
