@@ -22,7 +22,7 @@ _INSTALL = f"{Path(sys.executable).name} -m pip install"
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at. `missing` stops `tinybench run --simulate`; `optional` only narrows what can be done."""
+    """One thing looked at. `missing` stops `run --simulate`; `optional` only narrows what can be done."""
 
     what: str
     state: State
@@ -123,7 +123,8 @@ def _results(settings: Settings) -> Check:
 
 def _plugins(catalogue: Catalogue) -> Iterator[Check]:
     found = (
-        f"{len(catalogue.targets)} boards, {len(catalogue.engines)} engines, {len(catalogue.adapters)} adapters, "
+        f"{len(catalogue.targets)} boards, {len(catalogue.engines)} engines, "
+        f"{len(catalogue.adapters)} adapters, "
         f"{len(catalogue.workloads)} workloads, {len(catalogue.suites)} suites"
     )
     yield Check("plug-ins", "ok", found)
