@@ -1,0 +1,5 @@
+"""`python -m tinybench` is `tinybench`."""
+
+from tinybench.cli import main
+
+main()
