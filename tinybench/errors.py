@@ -116,6 +116,10 @@ class SetupError(TinyBenchError):
     exit_code = 7
 
 
+class WrongDigest(SetupError):
+    """A file has the right name and other bytes than its pinned digest promises: names both digests."""
+
+
 class DeadlineExceeded(TinyBenchError):
     """A stage took longer than it was given."""
 

