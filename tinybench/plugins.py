@@ -104,7 +104,7 @@ def discover(folders: Sequence[Path] = ()) -> Catalogue:
         origin = entry.dist.name if entry.dist is not None else entry.name
         try:
             packages.append((origin, entry.load()))
-        except Exception as error:  # noqa: BLE001 - a stranger's import may raise anything; it must not take ours along
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's import may raise anything; it must not take ours along
             broken.append(Broken(origin, f"cannot import `{entry.value}`: {error}"))
     modules = [
         (origin, module) for origin, package in packages for module in _modules(origin, package, broken)
@@ -115,8 +115,8 @@ def discover(folders: Sequence[Path] = ()) -> Catalogue:
     for folder in folders:
         modules += [(str(folder), module) for module in _modules_in_folder(folder, broken)]
         roots.append((str(folder), folder))
-    adapters: dict[str, Found[Adapter]] = _collect(_offered("ADAPTERS", modules), broken)
-    engines: dict[str, Found[Engine]] = _collect(_offered("ENGINES", modules), broken)
+    adapters: dict[str, Found[Adapter]] = _collect(_offered("ADAPTERS", modules, broken), broken)
+    engines: dict[str, Found[Engine]] = _collect(_offered("ENGINES", modules, broken), broken)
     targets = _collect(_targets(roots, broken), broken)
     suites = _collect(((o, s) for o, s in _written(roots, "suites/*.toml", Suite, broken)), broken)
     workloads: dict[str, Found[WorkloadSpec]] = {}
@@ -134,7 +134,7 @@ def _modules(origin: str, package: ModuleType, broken: list[Broken]) -> Iterator
         name = f"{package.__name__}.{info.name}"
         try:
             yield importlib.import_module(name)
-        except Exception as error:  # noqa: BLE001 - as above
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
             broken.append(Broken(origin, f"cannot import `{name}`: {error}"))
 
 
@@ -148,17 +148,28 @@ def _modules_in_folder(folder: Path, broken: list[Broken]) -> Iterator[ModuleTyp
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
-        except Exception as error:  # noqa: BLE001 - as above
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
             del sys.modules[name]
             broken.append(Broken(str(folder), f"cannot import `{path.name}`: {error}"))
         else:
             yield module
 
 
-def _offered(attribute: str, modules: Iterable[tuple[str, ModuleType]]) -> Iterator[tuple[str, N]]:
+def _offered(
+    attribute: str, modules: Iterable[tuple[str, ModuleType]], broken: list[Broken]
+) -> Iterator[tuple[str, N]]:
     for origin, module in modules:
-        for part in getattr(module, attribute, ()):
-            yield origin, part
+        offered = getattr(module, attribute, ())
+        if not isinstance(offered, tuple | list):
+            broken.append(Broken(origin, f"`{attribute}` of `{module.__name__}` is not a tuple"))
+            continue
+        for part in offered:
+            if isinstance(part, type) or not isinstance(getattr(part, "name", None), str):
+                broken.append(
+                    Broken(origin, f"`{attribute}` of `{module.__name__}`: {part!r} is no part with a `name`")
+                )
+            else:
+                yield origin, part
 
 
 def _targets(roots: Iterable[tuple[str, Path]], broken: list[Broken]) -> Iterator[tuple[str, Target]]:
