@@ -121,11 +121,17 @@ def _pattern(shape: tuple[int, ...]) -> list[int]:
 
 
 def _as_image(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Rows, columns and channels of a tensor of any rank; leading dimensions become rows."""
-    if len(shape) <= 2:  # noqa: PLR2004 - a vector of features, with or without a batch
-        return 1, math.prod(shape), 1
-    *rows, columns, channels = shape
-    return math.prod(rows), columns, channels
+    """Rows, columns and channels of a tensor of any rank, its dimensions of one left out.
+
+    Two that are left are an image of one channel (49 x 10 features), one is a single row; of four or more
+    the leading ones are rows.
+    """
+    sizes = [size for size in shape if size != 1]
+    if len(sizes) <= 2:  # noqa: PLR2004 - rows and columns
+        rows, columns = ([1, 1] + sizes)[-2:]
+        return rows, columns, 1
+    *leading, columns, channels = sizes
+    return math.prod(leading), columns, channels
 
 
 def _scale(tensor: Tensor) -> tuple[float, int]:
