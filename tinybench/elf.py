@@ -75,6 +75,16 @@ def functions(path: Path) -> tuple[Function, ...]:
     return tuple(Function(name, start, start + size) for (start, size), name in sorted(found.items()))
 
 
+def spans(path: Path) -> dict[str, tuple[int, int]]:
+    """Address and bytes of every allocated section, by name."""
+    with _opened(path) as elf:
+        return {
+            section.name: (int(section["sh_addr"]), int(section["sh_size"]))
+            for section in elf.iter_sections()
+            if section["sh_flags"] & _SHF_ALLOC
+        }
+
+
 def footprint(path: Path, regions: Sequence[Region]) -> Footprint:
     """Count the image's bytes by region, section and symbol."""
     with _opened(path) as elf:

@@ -1,0 +1,94 @@
+"""The linker script of a target, from its regions; read by GNU ld and by lld.
+
+Symbols for the start-up code: `__tb_data_start`, `__tb_data_end`, `__tb_data_load` (where .data is stored),
+`__tb_bss_start`, `__tb_bss_end`, `__tb_init_array_start`, `__tb_init_array_end`, `__tb_stack_bottom`,
+`__tb_stack_top`; for `tb id`: `__tb_build_id`, the GNU note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from tinybench.target import Target
+
+_NOTHING: Mapping[str, int] = MappingProxyType({})
+
+
+# Sections that are placed by use; everything else of the image lies with the text.
+USE_OF_SECTION: Mapping[str, Literal["weights", "data", "arena", "stack"]] = MappingProxyType(
+    {".tb_weights": "weights", ".data": "data", ".bss": "data", ".tb_arena": "arena", ".tb_stack": "stack"}
+)
+
+
+def script(target: Target, *, enlarged: Mapping[str, int] = _NOTHING) -> str:
+    """Text of the script. `enlarged` gives regions, by name, another size: to learn how much is needed.
+
+    An enlarged region may overlap its neighbour: such an image is linked unchecked and only measured.
+    """
+    regions = "\n".join(
+        f"  {region.name} ({'rx' if region.kind == 'flash' else 'rwx'}) : "
+        f"ORIGIN = 0x{region.origin:08x}, LENGTH = {enlarged.get(region.name, region.size)}"
+        for region in target.regions
+    )
+    where = {use: target.region_for(use).name for use in ("text", "weights", "data", "arena", "stack")}
+    vectors = next((region.name for region in target.regions if "vectors" in region.uses), where["text"])
+    return _SCRIPT.format(regions=regions, vectors=vectors, stack_bytes=target.firmware.stack_bytes, **where)
+
+
+# 32: a cache line of Cortex-M7, so that maintenance by address never touches a neighbour.
+_SCRIPT = """\
+ENTRY(Reset_Handler)
+
+MEMORY
+{{
+{regions}
+}}
+
+SECTIONS
+{{
+  .vectors : {{ KEEP(*(.vectors)) }} > {vectors}
+  .note.gnu.build-id : {{ __tb_build_id = .; KEEP(*(.note.gnu.build-id)) }} > {text}
+  .text :
+  {{
+    *(.text .text.*)
+    *(.rodata .rodata.*)
+    . = ALIGN(4);
+    __tb_init_array_start = .;
+    KEEP(*(SORT_BY_INIT_PRIORITY(.init_array.*)))
+    KEEP(*(.init_array))
+    __tb_init_array_end = .;
+  }} > {text}
+  .ARM.exidx : {{ *(.ARM.exidx .ARM.exidx.*) }} > {text}
+  .tb_weights : {{ *(.tb_weights .tb_weights.*) }} > {weights}
+
+  .data : ALIGN(4)
+  {{
+    __tb_data_start = .;
+    *(.data .data.*)
+    . = ALIGN(4);
+    __tb_data_end = .;
+  }} > {data} AT > {text}
+  __tb_data_load = LOADADDR(.data);
+
+  .bss (NOLOAD) : ALIGN(4)
+  {{
+    __tb_bss_start = .;
+    *(.bss .bss.* COMMON)
+    . = ALIGN(4);
+    __tb_bss_end = .;
+  }} > {data}
+
+  .tb_arena (NOLOAD) : ALIGN(32) {{ *(.tb_arena .tb_arena.*) }} > {arena}
+
+  .tb_stack (NOLOAD) : ALIGN(8)
+  {{
+    __tb_stack_bottom = .;
+    . += {stack_bytes};
+    __tb_stack_top = .;
+  }} > {stack}
+
+  /DISCARD/ : {{ *(.ARM.extab*) *(.eh_frame*) }}
+}}
+"""
