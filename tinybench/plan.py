@@ -1,0 +1,195 @@
+"""Workloads x engines x devices, decided before anything is built: cases to run, and Gaps with reasons."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from tinybench.engine import Engine
+from tinybench.errors import DeviceError, DeviceNotFound, SetupError, UsageError, did_you_mean
+from tinybench.fetch import Fetcher
+from tinybench.loading import resolve
+from tinybench.oracle import Oracle
+from tinybench.plugins import Catalogue
+from tinybench.records import Gap
+from tinybench.target import Adapter, Device, Target
+from tinybench.workload import SuiteEntry, Workload
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the user asked for, in the words of the command line; each word may be a comma list.
+
+    `devices` are targets by name or alias, or one unit by its id. `adapter` forces one where several reach
+    the same device.
+    """
+
+    suites: tuple[str, ...] = ()
+    workloads: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ("reference",)
+    devices: tuple[str, ...] = ()
+    simulate: bool = False
+    adapter: str | None = None
+    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True)
+class PlannedCase:
+    """One cell of the matrix with everything at hand that is needed to run it."""
+
+    workload: Workload
+    engine: Engine
+    target: Target
+    device: Device
+    adapter: Adapter
+    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be run, what will not and why, and what the user should know about the choice."""
+
+    cases: tuple[PlannedCase, ...]
+    gaps: tuple[Gap, ...]
+    notes: tuple[str, ...]
+
+
+def plan(selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: Oracle | None) -> Plan:
+    """Decide every cell of the matrix; names and devices are checked before any model is fetched.
+
+    Raises UsageError for an unknown name or an empty selection, DeviceNotFound if a device is not there,
+    SetupError if no alternative of a task can be had.
+    """
+    entries = _entries(selection, catalogue)
+    engines = [catalogue.engine(name) for name in _words(selection.engines)]
+    if not engines:
+        raise UsageError("no engine is named", hint="tinybench list engines")
+    places = _places(selection, catalogue)
+    cases: list[PlannedCase] = []
+    gaps: list[Gap] = []
+    notes: list[str] = []
+    taken: set[str] = set()
+    for entry in entries:
+        if entry.gap is not None:
+            gaps += [
+                _gap(entry.task, engine, device, entry.gap) for engine in engines for _, device in places
+            ]
+            continue
+        resolved = resolve(entry, catalogue, fetcher, oracle)
+        workload = resolved.workload
+        if workload.spec.id in taken:
+            continue
+        taken.add(workload.spec.id)
+        notes += resolved.notes
+        for engine, (adapter, device) in itertools.product(engines, places):
+            refusal = engine.refuses(workload, device.target)
+            if refusal is None:
+                cases.append(PlannedCase(workload, engine, device.target, device, adapter, selection.options))
+            else:
+                gaps.append(_gap(workload.spec.id, engine, device, refusal))
+    return Plan(tuple(cases), tuple(gaps), tuple(dict.fromkeys(notes)))
+
+
+def _gap(workload: str, engine: Engine, device: Device, reason: str) -> Gap:
+    return Gap(workload=workload, engine=engine.name, target=device.target.name, reason=reason)
+
+
+def _entries(selection: Selection, catalogue: Catalogue) -> tuple[SuiteEntry, ...]:
+    """The tasks of all named suites, then the workloads named one by one; each once."""
+    entries = [entry for name in _words(selection.suites) for entry in catalogue.suite(name).entries]
+    entries += [
+        SuiteEntry(task=catalogue.workload(name).task, alternatives=(name,))
+        for name in _words(selection.workloads)
+    ]
+    if not entries:
+        raise UsageError(
+            "no suite and no workload is named",
+            hint="name one with --suite; `tinybench list suites` shows all",
+        )
+    for entry in entries:
+        for name in entry.alternatives:
+            catalogue.workload(name)
+    return tuple(dict.fromkeys(entries))
+
+
+def _words(names: Sequence[str]) -> tuple[str, ...]:
+    """Single names in order, each once; `a,b` and `a`, `b` are the same."""
+    return tuple(dict.fromkeys(word.strip() for name in names for word in name.split(",") if word.strip()))
+
+
+def _places(selection: Selection, catalogue: Catalogue) -> tuple[tuple[Adapter, Device], ...]:
+    """The devices that were named, each once, with the adapter that reaches it."""
+    names = _words(selection.devices)
+    if not names:
+        raise UsageError(
+            "no device is named", hint="name one with --device; `tinybench list devices` shows all"
+        )
+    found = [_find(name, selection, catalogue) for name in names]
+    return tuple({device.id: (adapter, device) for adapter, device in found}.values())
+
+
+def _find(name: str, selection: Selection, catalogue: Catalogue) -> tuple[Adapter, Device]:
+    """The adapter and the one device that `name` means.
+
+    A target's name means its one board, or its virtual twin; anything else is the id of one unit.
+    """
+    adapters = _adapters(selection, catalogue)
+    aliases = {alias for found in catalogue.targets.values() for alias in found.part.aliases}
+    if name not in catalogue.targets and name not in aliases:
+        for adapter, found in itertools.product(adapters, catalogue.targets.values()):
+            for device in adapter.find(found.part):
+                if device.id == name:
+                    return adapter, device
+    return _one_of_target(catalogue.target(name), adapters, selection, catalogue)
+
+
+def _adapters(selection: Selection, catalogue: Catalogue) -> list[Adapter]:
+    """Those of the kind that was asked for, in the catalogue's order."""
+    if selection.adapter is not None and selection.adapter not in catalogue.adapters:
+        raise UsageError(
+            f"unknown adapter `{selection.adapter}`", hint=did_you_mean(selection.adapter, catalogue.adapters)
+        )
+    return [
+        found.part
+        for name, found in catalogue.adapters.items()
+        if found.part.simulated == selection.simulate and selection.adapter in (None, name)
+    ]
+
+
+def _one_of_target(
+    target: Target, adapters: Sequence[Adapter], selection: Selection, catalogue: Catalogue
+) -> tuple[Adapter, Device]:
+    """The first adapter that reaches a device of `target`; UsageError if it reaches several."""
+    broken: list[SetupError | DeviceError] = []
+    for adapter in adapters:
+        try:
+            devices = adapter.find(target)
+        except (SetupError, DeviceError) as error:
+            broken.append(error)
+            continue
+        if len(devices) > 1:
+            ids = " or ".join(f"--device {device.id}" for device in devices)
+            raise UsageError(f"{len(devices)} boards of target `{target.name}` are connected", hint=ids)
+        if devices:
+            return adapter, devices[0]
+    missing = _missing(target, selection, catalogue)
+    for reason in broken:
+        missing.add_note(reason.message)
+    raise missing
+
+
+def _missing(target: Target, selection: Selection, catalogue: Catalogue) -> DeviceNotFound:
+    if selection.simulate:
+        return DeviceNotFound(
+            f"there is no virtual board of target {target.name}",
+            hint="`tinybench list devices` shows the boards that have one",
+        )
+    virtual = any(found.part.find(target) for found in catalogue.adapters.values() if found.part.simulated)
+    return DeviceNotFound(
+        f"no board of target {target.name} was found",
+        hint="add --simulate to run on the virtual board"
+        if virtual
+        else "connect it, then: tinybench doctor",
+    )
