@@ -46,7 +46,7 @@ class Function:
 
 def load_segments(path: Path) -> tuple[tuple[int, bytes], ...]:
     """Load address and bytes of everything that is stored in the device, in file order."""
-    with _opened(path) as elf:
+    with opened(path) as elf:
         return tuple(
             (int(segment["p_paddr"]), bytes(segment.data()))
             for segment in elf.iter_segments("PT_LOAD")
@@ -56,7 +56,7 @@ def load_segments(path: Path) -> tuple[tuple[int, bytes], ...]:
 
 def build_id(path: Path) -> str:
     """The GNU build id as lower-case hex. Raises BuildError if the image has none."""
-    with _opened(path) as elf:
+    with opened(path) as elf:
         for segment in (*elf.iter_sections(), *elf.iter_segments("PT_NOTE")):
             for note in segment.iter_notes() if hasattr(segment, "iter_notes") else ():
                 if note["n_type"] == "NT_GNU_BUILD_ID":
@@ -66,7 +66,7 @@ def build_id(path: Path) -> str:
 
 def functions(path: Path) -> tuple[Function, ...]:
     """Every function with a size, by address. An alias (same address) is named once, by its shortest name."""
-    with _opened(path) as elf:
+    with opened(path) as elf:
         found = {
             (int(symbol["st_value"]) & ~1, int(symbol["st_size"])): symbol.name
             for symbol in sorted(_symbols(elf, "STT_FUNC"), key=lambda s: (-len(s.name), s.name))
@@ -77,7 +77,7 @@ def functions(path: Path) -> tuple[Function, ...]:
 
 def spans(path: Path) -> dict[str, tuple[int, int]]:
     """Address and bytes of every allocated section, by name."""
-    with _opened(path) as elf:
+    with opened(path) as elf:
         return {
             section.name: (int(section["sh_addr"]), int(section["sh_size"]))
             for section in elf.iter_sections()
@@ -87,7 +87,7 @@ def spans(path: Path) -> dict[str, tuple[int, int]]:
 
 def footprint(path: Path, regions: Sequence[Region]) -> Footprint:
     """Count the image's bytes by region, section and symbol."""
-    with _opened(path) as elf:
+    with opened(path) as elf:
         allocated = [s for s in elf.iter_sections() if s["sh_flags"] & _SHF_ALLOC and s["sh_size"]]
         sections = tuple(
             Section(
@@ -118,7 +118,8 @@ def footprint(path: Path, regions: Sequence[Region]) -> Footprint:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[ELFFile]:
+def opened(path: Path) -> Iterator[ELFFile]:
+    """The file as pyelftools reads it. Raises BuildError if it is not an ELF file."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
 
