@@ -71,7 +71,7 @@ class WrongBoard(DeviceError):
 
 
 class LoadError(DeviceError):
-    """The image could not be put on the device, or did not read back as written."""
+    """The image, or an input, could not be put on the device or did not read back as written."""
 
 
 class LinkTimeout(DeviceError):

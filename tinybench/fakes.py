@@ -382,10 +382,11 @@ class FakeSimulator:
         each = self._firmware.image.instructions
         times = self._firmware.invocations - self._counted_from
         return ExecutionProfile(
-            instructions=each * times,
-            functions={"tb_engine_invoke": each * times},
+            instructions=each * times + 123,
+            functions={"tb_engine_invoke": each * times, "tb_serve": 123},
             operators=dict.fromkeys(range(len(self._firmware.image.layers)), each * times // 2),
             invocations=(Invocation("tb_engine_invoke", each),) * times,
+            inference={"tb_engine_invoke": each * times},
         )
 
 

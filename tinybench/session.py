@@ -30,6 +30,7 @@ from tinybench.wire import (
 )
 
 _BITS_PER_BYTE_ON_LINE = 10  # 8N1
+_DAMAGED_IN_TRANSFER = frozenset({b"e-[CRC mismatch]", b"e-[Data stopped]"})
 _BAUD_CONFIRM_S = 1.0  # docs/wire.md: without a `name` within this time the device returns to its old rate
 
 
@@ -257,9 +258,14 @@ class Session:
             )
             if reply.data == (b"m-load-done",) and not reply.errors and not reply.strays:
                 return
-            if reply.errors != (b"e-[CRC mismatch]",):
+            if not reply.errors or not _DAMAGED_IN_TRANSFER.issuperset(reply.errors):
                 raise self._unfit(reply, "it is neither `m-load-done` nor a checksum's mismatch")
-        raise self._dialogue.end(LoadError(f"an input of `{len(data)}` bytes arrived damaged twice"))
+        raise self._dialogue.end(
+            LoadError(
+                f"an input of `{len(data)}` bytes arrived damaged twice",
+                hint="try a lower baud rate or another cable",
+            )
+        )
 
     def _load_hex(self, data: bytes) -> None:
         self._ask(f"db load {len(data)}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field, model_validator
@@ -171,13 +172,16 @@ class ExecutionProfile:
 
     `instructions` counts every architecturally executed instruction, predicated-false ones inside IT
     blocks included (they take a cycle on silicon). `functions` is exclusive and sums to `instructions`.
-    `invocations` are inclusive. `operators` maps an operator's index to its inclusive count.
+    `invocations` are inclusive. `operators` maps an operator's index to its inclusive count. `inference` is
+    what `functions` is, for instructions inside `tb_engine_invoke` only, without the conversation around it;
+    empty where that cannot be told.
     """
 
     instructions: int
     functions: Mapping[str, int]
     operators: Mapping[int, int]
     invocations: tuple[Invocation, ...]
+    inference: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @runtime_checkable
