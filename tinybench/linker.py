@@ -1,8 +1,8 @@
 """The linker script of a target, from its regions; read by GNU ld and by lld.
 
-Symbols for the start-up code: `__tb_data_start`, `__tb_data_end`, `__tb_data_load` (where .data is stored),
-`__tb_bss_start`, `__tb_bss_end`, `__tb_init_array_start`, `__tb_init_array_end`, `__tb_stack_bottom`,
-`__tb_stack_top`; for `tb id`: `__tb_build_id`, the GNU note.
+Symbols for the start-up code: `tb_data_start`, `tb_data_end`, `tb_data_load` (where .data is stored),
+`tb_bss_start`, `tb_bss_end`, `tb_constructors_start`, `tb_constructors_end`, `tb_stack_start`,
+`tb_stack_end`; for `tb id`: `tb_build_id_note`, the GNU note.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def script(target: Target, *, enlarged: Mapping[str, int] = _NOTHING) -> str:
 
 # 32: a cache line of Cortex-M7, so that maintenance by address never touches a neighbour.
 _SCRIPT = """\
-ENTRY(Reset_Handler)
+ENTRY(tb_reset)
 
 MEMORY
 {{
@@ -49,44 +49,44 @@ MEMORY
 SECTIONS
 {{
   .vectors : {{ KEEP(*(.vectors)) }} > {vectors}
-  .note.gnu.build-id : {{ __tb_build_id = .; KEEP(*(.note.gnu.build-id)) }} > {text}
+  .note.gnu.build-id : {{ tb_build_id_note = .; KEEP(*(.note.gnu.build-id)) }} > {text}
   .text :
   {{
     *(.text .text.*)
     *(.rodata .rodata.*)
     . = ALIGN(4);
-    __tb_init_array_start = .;
+    tb_constructors_start = .;
     KEEP(*(SORT_BY_INIT_PRIORITY(.init_array.*)))
     KEEP(*(.init_array))
-    __tb_init_array_end = .;
+    tb_constructors_end = .;
   }} > {text}
   .ARM.exidx : {{ *(.ARM.exidx .ARM.exidx.*) }} > {text}
   .tb_weights : {{ *(.tb_weights .tb_weights.*) }} > {weights}
 
   .data : ALIGN(4)
   {{
-    __tb_data_start = .;
+    tb_data_start = .;
     *(.data .data.*)
     . = ALIGN(4);
-    __tb_data_end = .;
+    tb_data_end = .;
   }} > {data} AT > {text}
-  __tb_data_load = LOADADDR(.data);
+  tb_data_load = LOADADDR(.data);
 
   .bss (NOLOAD) : ALIGN(4)
   {{
-    __tb_bss_start = .;
+    tb_bss_start = .;
     *(.bss .bss.* COMMON)
     . = ALIGN(4);
-    __tb_bss_end = .;
+    tb_bss_end = .;
   }} > {data}
 
   .tb_arena (NOLOAD) : ALIGN(32) {{ *(.tb_arena .tb_arena.*) }} > {arena}
 
   .tb_stack (NOLOAD) : ALIGN(8)
   {{
-    __tb_stack_bottom = .;
+    tb_stack_start = .;
     . += {stack_bytes};
-    __tb_stack_top = .;
+    tb_stack_end = .;
   }} > {stack}
 
   /DISCARD/ : {{ *(.ARM.extab*) *(.eh_frame*) }}
