@@ -1,0 +1,390 @@
+"""Convolutions, fully connected layers and pooling: what moves a window or multiplies a matrix."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinybench.fixed_point import quantised_multiplier, scaled, single
+from tinybench.lowering.parts import (
+    Constant,
+    Lowered,
+    Scale,
+    Site,
+    fields,
+    fits,
+    quantisation,
+    scale,
+    signed,
+    structure,
+    zero_point,
+)
+from tinybench.model import Tensor
+
+_SAME, _VALID = 0, 1
+_MAX_TAPS = 1024
+
+
+@dataclass(frozen=True)
+class Window:
+    """`tb_window` of tb_kernels.h."""
+
+    input: tuple[int, int, int]
+    output: tuple[int, int, int]
+    filter: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    pad: tuple[int, int]
+
+    def __str__(self) -> str:
+        sizes = ("height", "width", "channels")
+        return fields(
+            (
+                *((f"input_{name}", value) for name, value in zip(sizes, self.input, strict=True)),
+                *((f"output_{name}", value) for name, value in zip(sizes, self.output, strict=True)),
+                *((f"filter_{name}", value) for name, value in zip(sizes[:2], self.filter, strict=True)),
+                *((f"stride_{name}", value) for name, value in zip("yx", self.stride, strict=True)),
+                *((f"dilation_{name}", value) for name, value in zip("yx", self.dilation, strict=True)),
+                *((f"pad_{name}", value) for name, value in zip("yx", self.pad, strict=True)),
+            )
+        )
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether any position of the filter ever lies outside the image."""
+        return any(self.pad) or any(
+            (out - 1) * stride + (size - 1) * dilation >= extent
+            for out, stride, size, dilation, extent in zip(
+                self.output[:2], self.stride, self.filter, self.dilation, self.input[:2], strict=True
+            )
+        )
+
+
+def _window(site: Site, filter_: tuple[int, int], dilation: tuple[int, int]) -> Window:
+    """The window of a 2-D operator (ComputePaddingHeightWidth), after its shapes were seen to agree."""
+    batch, *extent, channels = site.shape(site.input(0), 4)
+    out_batch, *out, out_channels = site.shape(site.output(), 4)
+    if batch != 1 or out_batch != 1:
+        raise site.refused(f"has a batch of {batch}; tensor `{site.input(0).name}` must be one sample")
+    stride = (site.whole("stride_h"), site.whole("stride_w"))
+    padding = site.whole("padding")
+    if min(*stride, *dilation, *filter_) < 1 or padding not in (_SAME, _VALID):
+        raise site.refused(
+            f"has strides {stride}, dilations {dilation} and padding {padding} without meaning"
+        )
+    span = [(size - 1) * factor + 1 for size, factor in zip(filter_, dilation, strict=True)]
+    expected = [
+        (size + step - (1 if padding == _SAME else reach)) // step
+        for size, step, reach in zip(extent, stride, span, strict=True)
+    ]
+    if out != expected:
+        raise site.refused(f"should give {expected} positions; tensor `{site.output().name}` has {out}")
+    pad = [
+        max((count - 1) * step + reach - size, 0) // 2
+        for count, step, reach, size in zip(out, stride, span, extent, strict=True)
+    ]
+    return Window(
+        (extent[0], extent[1], channels),
+        (out[0], out[1], out_channels),
+        filter_,
+        stride,
+        dilation,
+        (pad[0], pad[1]),
+    )
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """A layer's rows of weights (one for each output channel), its biases and its scales.
+
+    The input's zero point is folded into the biases; there is a scale for each channel, or a single one.
+    """
+
+    rows: tuple[bytes, ...]
+    bias: tuple[int, ...]
+    scales: tuple[Scale, ...]
+
+    def requantisation(self, site: Site) -> str:
+        lowest, highest = site.fused_range()
+        return fields(
+            (
+                ("scales", "${c}_scales"),
+                ("scale_step", 1 if len(self.scales) > 1 else 0),
+                ("zero_point", zero_point(site.output())),
+                ("lowest", lowest),
+                ("highest", highest),
+            )
+        )
+
+
+def _filter(site: Site, dimensions: int, axis: int) -> Tensor:
+    weights = site.input(1)
+    site.shape(weights, dimensions)
+    if weights.data is None:
+        raise site.refused(f"needs constant weights; tensor `{weights.name}` may vary")
+    if weights.dtype != "int8":
+        raise site.refused(f"needs int8 weights; tensor `{weights.name}` is {weights.dtype}")
+    found = weights.quantisation
+    if found is None or not found.scales:
+        raise site.refused(f"needs weights with a scale; tensor `{weights.name}` has none")
+    if any(found.zero_points):
+        raise site.refused(f"needs weights without a zero point; tensor `{weights.name}` has one")
+    if len(found.scales) not in (1, weights.shape[axis]) or (len(found.scales) > 1 and found.axis != axis):
+        raise site.refused(f"needs a scale for each output channel; tensor `{weights.name}` has others")
+    return weights
+
+
+def _weights(site: Site, rows: Sequence[bytes], reals: Sequence[float]) -> _Weights:
+    point = zero_point(site.input(0))
+    one_scale = len(reals) == 1
+    channels = [
+        _channel(site, row, bias, point, real, fixed=one_scale)
+        for row, bias, real in zip(
+            rows, _biases(site, len(rows)), [reals[0]] * len(rows) if one_scale else reals, strict=True
+        )
+    ]
+    bias = tuple(c.folded(point) for c in channels)
+    bounds = [c.bound(point) for c in channels]
+    if one_scale:
+        scales: tuple[Scale, ...] = (site.scale(reals[0], max(bounds)),)
+    else:
+        scales = tuple(site.scale(c.real, bound) for c, bound in zip(channels, bounds, strict=True))
+    return _Weights(tuple(c.row for c in channels), bias, scales)
+
+
+@dataclass(frozen=True)
+class _Channel:
+    """One output channel: its weights, its bias, and the real number its sums are multiplied by."""
+
+    row: bytes
+    bias: int
+    real: float
+
+    def bound(self, zero_point: int) -> int:
+        """What no sum exceeds in magnitude, on its way or at its end."""
+        magnitude = sum(map(abs, signed(self.row)))
+        return max(abs(self.bias) + 255 * magnitude, abs(self.folded(zero_point)) + 128 * magnitude, 1)
+
+    def folded(self, zero_point: int) -> int:
+        """The bias with the input's zero point in it, so that kernels need not subtract it."""
+        return self.bias - zero_point * sum(signed(self.row))
+
+    def range(self, zero_point: int) -> tuple[int, int]:
+        """The least and largest sum that any input can give."""
+        weights = signed(self.row)
+        low, high = -128 - zero_point, 127 - zero_point
+        ends = [(w * low, w * high) if w >= 0 else (w * high, w * low) for w in weights]
+        return self.bias + sum(e[0] for e in ends), self.bias + sum(e[1] for e in ends)
+
+
+def _channel(site: Site, row: bytes, bias: int, point: int, real: float, *, fixed: bool) -> _Channel:
+    """A channel as the kernels can take it.
+
+    Converters give a channel that died in training a bias of 2**30, beyond what the kernels scale. No input
+    changes its output (the end points of its range scale to the same number, and scaling is monotonic), so it
+    becomes a constant: that number as its bias, no weights, a scale of 1.
+    """
+    channel = _Channel(row, bias, real)
+    multiplier, exponent = quantised_multiplier(real)
+    if fixed or fits(multiplier, exponent, channel.bound(point)):
+        return channel
+    lowest, highest = channel.range(point)
+    ends = {scaled(end, multiplier, exponent) for end in (lowest, highest)}
+    if len(ends) > 1 or exponent > 0 or not -(1 << 31) <= lowest <= highest < 1 << 31:
+        raise site.refused(f"has sums beyond 30 bits; tensor `{site.output().name}` would overflow")
+    return _Channel(bytes(len(row)), ends.pop(), 1.0)
+
+
+def _biases(site: Site, channels: int) -> tuple[int, ...]:
+    tensor = site.optional_input(2)
+    if tensor is None:
+        return (0,) * channels
+    if tensor.data is None or tensor.dtype != "int32" or math.prod(tensor.shape) != channels:
+        raise site.refused(
+            f"needs {channels} constant int32 biases; tensor `{tensor.name}` is something else"
+        )
+    return struct.unpack(f"<{channels}i", tensor.data)
+
+
+def _real_multipliers(site: Site, weights: Tensor) -> list[float]:
+    """Per-axis multipliers (PopulateConvolutionQuantizationParams): products of doubles."""
+    return [
+        scale(site.input(0)) * filter_scale / scale(site.output())
+        for filter_scale in quantisation(weights).scales
+    ]
+
+
+def _interleaved(rows: tuple[bytes, ...], lanes: int) -> bytes:
+    """Groups of `lanes` rows with their elements side by side; the rest row by row."""
+    grouped = len(rows) // lanes * lanes
+    out = bytearray()
+    for first in range(0, grouped, lanes):
+        block = bytearray(lanes * len(rows[first]))
+        for lane in range(lanes):
+            block[lane::lanes] = rows[first + lane]
+        out += block
+    return bytes(out) + b"".join(rows[grouped:])
+
+
+def _rows(data: bytes, count: int) -> tuple[bytes, ...]:
+    length = len(data) // count
+    return tuple(data[i * length : (i + 1) * length] for i in range(count))
+
+
+def _layer_constants(weights: bytes, layer: _Weights) -> tuple[Constant, ...]:
+    return (
+        Constant("filter", "int8_t", weights),
+        Constant("bias", "int32_t", layer.bias),
+        Constant("scales", "tb_scale", layer.scales),
+    )
+
+
+def conv_2d(site: Site) -> Lowered:
+    """CONV_2D; a filter of one position over one pixel is a fully connected layer."""
+    input_, _ = site.activation(site.input(0)), site.activation(site.output())
+    weights = _filter(site, 4, 0)
+    out_channels, height, width, in_channels = weights.shape
+    dilation = (site.whole("dilation_h_factor"), site.whole("dilation_w_factor"))
+    window = _window(site, (height, width), dilation)
+    if window.input[2] != in_channels:
+        raise site.refused(f"has groups ({window.input[2]} channels in, {in_channels} in `{weights.name}`)")
+    if window.output[2] != out_channels:
+        raise site.refused(
+            f"gives {out_channels} channels; tensor `{site.output().name}` has {window.output[2]}"
+        )
+    assert weights.data is not None
+    layer = _weights(site, _rows(weights.data, out_channels), _real_multipliers(site, weights))
+    if math.prod(input_.shape) == len(layer.rows[0]) and not window.is_padded and window.output[:2] == (1, 1):
+        return _dense(site, layer, 1)
+    return _convolution(site, window, layer, _interleaved(layer.rows, 2), "tb_conv_2d")
+
+
+def depthwise_conv_2d(site: Site) -> Lowered:
+    """DEPTHWISE_CONV_2D."""
+    site.activation(site.input(0)), site.activation(site.output())
+    weights = _filter(site, 4, 3)
+    one, height, width, out_channels = weights.shape
+    dilation = (site.whole("dilation_h_factor"), site.whole("dilation_w_factor"))
+    window = _window(site, (height, width), dilation)
+    if one != 1 or window.output[2] != out_channels or out_channels % window.input[2]:
+        raise site.refused(
+            f"has channels that do not fit its input; tensor `{weights.name}` is {weights.shape}"
+        )
+    assert weights.data is not None
+    rows = tuple(weights.data[channel::out_channels] for channel in range(out_channels))
+    layer = _weights(site, rows, _real_multipliers(site, weights))
+    kernel = "tb_depthwise_conv_2d" if window.input[2] == out_channels else "tb_depthwise_conv_2d_multiplied"
+    return _convolution(site, window, layer, _interleaved(layer.rows, out_channels), kernel)
+
+
+def _convolution(site: Site, window: Window, layer: _Weights, weights: bytes, kernel: str) -> Lowered:
+    taps = math.prod(window.filter)
+    if taps > _MAX_TAPS:
+        raise site.refused(
+            f"has a filter of {taps} positions; tensor `{site.input(1).name}` may have {_MAX_TAPS}"
+        )
+    padding = (zero_point(site.input(0)), window.input[2]) if window.is_padded else None
+    body = structure(
+        "layer",
+        "tb_convolution",
+        (
+            ("window", window),
+            ("weights", "${c}_filter"),
+            ("bias", "${c}_bias"),
+            *((("padding", "$padding"),) if padding else ()),
+            ("out", layer.requantisation(site)),
+        ),
+    )
+    call = f"{kernel}(&layer, $in0, $out0);"
+    return Lowered(_layer_constants(weights, layer), (*body, call), taps=taps, padding=padding)
+
+
+def fully_connected(site: Site) -> Lowered:
+    """FULLY_CONNECTED. With one scale the multiplier is made from a product of floats, not of doubles."""
+    input_, output = site.activation(site.input(0)), site.activation(site.output())
+    weights = _filter(site, 2, 0)
+    out_channels, depth = weights.shape
+    elements = math.prod(input_.shape)
+    if elements % depth or math.prod(output.shape) != elements // depth * out_channels:
+        raise site.refused(f"does not fit its weights; tensor `{weights.name}` is {list(weights.shape)}")
+    if site.whole("weights_format") != 0:
+        raise site.refused(f"has shuffled weights; tensor `{weights.name}` must be in rows")
+    scales = quantisation(weights).scales
+    if len(scales) == 1:
+        reals = [single(scale(input_) * scales[0]) / scale(output)]
+    else:
+        reals = _real_multipliers(site, weights)
+    assert weights.data is not None
+    return _dense(site, _weights(site, _rows(weights.data, out_channels), reals), elements // depth)
+
+
+def _dense(site: Site, layer: _Weights, batches: int) -> Lowered:
+    body = structure(
+        "layer",
+        "tb_dense",
+        (
+            ("batches", batches),
+            ("input_channels", len(layer.rows[0])),
+            ("output_channels", len(layer.rows)),
+            ("weights", "${c}_filter"),
+            ("bias", "${c}_bias"),
+            ("out", layer.requantisation(site)),
+        ),
+    )
+    constants = _layer_constants(_interleaved(layer.rows, 4), layer)
+    return Lowered(constants, (*body, "tb_fully_connected(&layer, $in0, $out0);"))
+
+
+def average_pool_2d(site: Site) -> Lowered:
+    """AVERAGE_POOL_2D."""
+    return _pooling(site, "tb_average_pool_2d")
+
+
+def max_pool_2d(site: Site) -> Lowered:
+    """MAX_POOL_2D."""
+    return _pooling(site, "tb_max_pool_2d")
+
+
+def _pooling(site: Site, kernel: str) -> Lowered:
+    input_, output = site.activation(site.input(0)), site.activation(site.output())
+    # PoolingPrepare asks for equal quantisation, within 1e-6 of scale.
+    if zero_point(input_) != zero_point(output) or abs(scale(input_) - scale(output)) > 1e-6:  # noqa: PLR2004
+        raise site.refused(f"would rescale; tensor `{output.name}` is quantised unlike its input")
+    window = _window(site, (site.whole("filter_height"), site.whole("filter_width")), (1, 1))
+    if window.input[2] != window.output[2]:
+        raise site.refused(f"changes the channels; tensor `{output.name}` is {list(output.shape)}")
+    lowest, highest = site.fused_range()
+    body = structure("layer", "tb_pooling", (("window", window), ("lowest", lowest), ("highest", highest)))
+    return Lowered((), (*body, f"{kernel}(&layer, $in0, $out0);"))
+
+
+def mean(site: Site) -> Lowered:
+    """MEAN over neighbouring dimensions (QuantizedMeanOrSum: the division is part of the multiplier)."""
+    input_, output = site.activation(site.input(0)), site.activation(site.output())
+    rank = len(input_.shape)
+    axes = sorted({axis % rank for axis in site.integers(site.input(1)) if -rank <= axis < rank})
+    if not axes or axes != list(range(axes[0], axes[-1] + 1)):
+        raise site.refused(f"averages dimensions {axes} of `{input_.name}`, which are not side by side")
+    before, after = input_.shape[: axes[0]], input_.shape[axes[-1] + 1 :]
+    rows = math.prod(input_.shape[axes[0] : axes[-1] + 1])
+    if math.prod(output.shape) != math.prod(before) * math.prod(after) or rows == 0:
+        raise site.refused(f"does not fit its output; tensor `{output.name}` is {list(output.shape)}")
+    layer = (
+        ("batches", math.prod(before)),
+        ("rows", rows),
+        ("channels", math.prod(after)),
+        ("bias", -rows * zero_point(input_)),
+        ("scale", _mean_scale(site, rows)),
+        ("zero_point", zero_point(output)),
+    )
+    return Lowered((), (*structure("layer", "tb_averaging", layer), "tb_mean(&layer, $in0, $out0);"))
+
+
+def _mean_scale(site: Site, rows: int) -> Scale:
+    """The multiplier divided by the number of rows, in integers, as the reference divides it."""
+    multiplier, exponent = quantised_multiplier(scale(site.input(0)) / scale(site.output()))
+    shift = min(rows.bit_length() - 1, 32, 31 + exponent)
+    multiplier = (multiplier << shift) // rows
+    return site.fixed_scale(multiplier, exponent - shift, 255 * rows)
