@@ -1,4 +1,4 @@
-"""Reading a FlatBuffer that may be damaged: every offset and length is checked before it is followed.
+"""FlatBuffers: reading one that may be damaged, every offset checked before it is followed; writing one.
 
 Format: FlatBuffers documentation, chapter "Internals". A table starts with a signed offset back to its
 vtable; the vtable holds its own length, the table's length, and for each field its distance into the table.
@@ -7,6 +7,7 @@ vtable; the vtable holds its own length, the table's length, and for each field 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tinybench.errors import ModelError
@@ -17,6 +18,9 @@ _MOST_PASSES = 8
 
 # Both a vtable's own two lengths and a table's way back to it take this much, before any field.
 _PREFIX_BYTES = 4
+
+# Written files are padded to this, so that they can be laid end to end without losing their alignment.
+_FILE_ALIGNMENT = 16
 
 
 class Flatbuffer:
@@ -134,3 +138,124 @@ class Table:
 
 def _size(code: str) -> int:
     return struct.calcsize("<" + code)
+
+
+@dataclass(frozen=True)
+class Number:
+    """A scalar to write; a field that equals its default is left out."""
+
+    code: str
+    value: float
+    default: float = 0
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A vector of scalars to write."""
+
+    code: str
+    items: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A vector of bytes to write, its first one at a multiple of `alignment` from the start of the file."""
+
+    data: bytes
+    alignment: int = 4
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A table to write: its fields by their ids in the schema."""
+
+    by_id: Mapping[int, Value]
+
+
+Placed = Numbers | Blob | Fields | Sequence[Fields]  # what lies behind the table that refers to it
+Value = Number | Placed
+
+
+def text(value: str) -> Blob:
+    """A string to write. The terminator that the format wants is not part of its length."""
+    return Blob(value.encode())
+
+
+def encode(root: Fields, identifier: bytes) -> bytes:
+    """The bytes of a file with this root: same values, same bytes, on every machine and for good.
+
+    The `flatbuffers` package would do, but its releases differ in the bytes they write, and a model is known
+    by the digest of its bytes.
+    """
+    encoder = _Encoder(identifier)
+    encoder.place_at(0, root)
+    encoder.align(_FILE_ALIGNMENT)
+    return bytes(encoder.out)
+
+
+class _Encoder:
+    """A file that grows forwards: each value is placed behind the one that refers to it."""
+
+    def __init__(self, identifier: bytes) -> None:
+        self.out = bytearray(4) + identifier
+        self._vtables: dict[bytes, int] = {}
+
+    def align(self, alignment: int, ahead: int = 0) -> int:
+        """Pad so that what starts `ahead` bytes from here is aligned; where the file now ends."""
+        self.out += bytes(-(len(self.out) + ahead) % alignment)
+        return len(self.out)
+
+    def place_at(self, slot: int, value: Placed) -> None:
+        """Append a value, and make the offset stored at `slot` lead to it."""
+        match value:
+            case Numbers():
+                start = self._vector(value.code, value.items)
+            case Blob():
+                start = self.align(value.alignment, ahead=4)
+                self.out += struct.pack("<I", len(value.data)) + value.data + b"\0"
+            case Fields():
+                start = self._table(value)
+            case _:
+                start = self._vector("I", [0] * len(value))
+                for i, item in enumerate(value):
+                    self.place_at(start + 4 + 4 * i, item)
+        struct.pack_into("<I", self.out, slot, start - slot)
+
+    def _vector(self, code: str, items: Sequence[float]) -> int:
+        start = self.align(max(4, _size(code)), ahead=4)
+        self.out += struct.pack(f"<I{len(items)}{code}", len(items), *items)
+        return start
+
+    def _table(self, table: Fields) -> int:
+        present = {
+            field: value
+            for field, value in sorted(table.by_id.items())
+            if not (isinstance(value, Number) and value.value == value.default)
+        }
+        sizes = {f: _size(v.code) if isinstance(v, Number) else 4 for f, v in present.items()}
+        length = _PREFIX_BYTES
+        distances = {}
+        for field in sorted(sizes, key=lambda f: -sizes[f]):  # large ones first leave no holes
+            length += -length % sizes[field]
+            distances[field] = length
+            length += sizes[field]
+        count = max(present, default=-1) + 1
+        vtable = self._vtable(
+            struct.pack(f"<{2 + count}H", 4 + 2 * count, length, *(distances.get(f, 0) for f in range(count)))
+        )
+        start = self.align(max([_PREFIX_BYTES, *sizes.values()]))
+        self.out += bytes(length)
+        struct.pack_into("<i", self.out, start, start - vtable)
+        for field, value in present.items():
+            slot = start + distances[field]
+            if isinstance(value, Number):
+                struct.pack_into("<" + value.code, self.out, slot, value.value)
+            else:
+                self.place_at(slot, value)
+        return start
+
+    def _vtable(self, content: bytes) -> int:
+        if content not in self._vtables:
+            self._vtables[content] = self.align(2)
+            self.out += content
+        return self._vtables[content]

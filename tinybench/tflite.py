@@ -7,12 +7,11 @@ of its tables. What a Model does not hold (signatures, minima and maxima, debug 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from struct import calcsize
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
 from tinybench.errors import ModelError
-from tinybench.flatbuffer import Flatbuffer, Table
+from tinybench.flatbuffer import Blob, Fields, Flatbuffer, Number, Numbers, Table, Value, encode, text
 from tinybench.model import Model, Operator, Option, Quantisation, Tensor
 from tinybench.tflite_schema import (
     BUILTIN_OPERATORS,
@@ -174,156 +173,91 @@ def write(model: Model) -> bytes:
     for operator in model.operators:
         if operator.name not in OPTIONS and not operator.name.startswith(CUSTOM_PREFIX):
             raise ModelError(f"operator {operator.index} `{operator.name}` cannot be written")
-    return _Writer().file(model)
-
-
-class _Slot(NamedTuple):
-    """One field of a table to write: its id, how it is stored (`struct`, or `>`: an offset), its value."""
-
-    id: int
-    code: str
-    value: float
-    default: float = 0
-
-
-class _Writer:
-    """One file under construction: a FlatBuffer grows from its leaves to its root."""
-
-    def __init__(self) -> None:
-        import flatbuffers  # here: reading, which every command does, needs no package
-
-        self._out: Any = flatbuffers.Builder(1024)
-        self._append_slot = {
-            "?": self._out.PrependBoolSlot,
-            "b": self._out.PrependInt8Slot,
-            "B": self._out.PrependUint8Slot,
-            "i": self._out.PrependInt32Slot,
-            "I": self._out.PrependUint32Slot,
-            "q": self._out.PrependInt64Slot,
-            "f": self._out.PrependFloat32Slot,
-            ">": self._out.PrependUOffsetTRelativeSlot,
+    constants = [tensor.data or b"" for tensor in model.tensors] + [data for _, data in model.metadata]
+    # Buffer 0 is the schema's empty one, for every tensor without data.
+    buffers = {data: i for i, data in enumerate(dict.fromkeys([b"", *constants]))}
+    codes = {code: i for i, code in enumerate(dict.fromkeys((o.name, o.version) for o in model.operators))}
+    subgraph = Fields(
+        {
+            0: [_tensor_fields(tensor, buffers[tensor.data or b""]) for tensor in model.tensors],
+            1: Numbers("i", model.inputs),
+            2: Numbers("i", model.outputs),
+            3: [
+                _operator_fields(operator, codes[operator.name, operator.version])
+                for operator in model.operators
+            ],
         }
-        self._append = {
-            "i": self._out.PrependInt32,
-            "q": self._out.PrependInt64,
-            "f": self._out.PrependFloat32,
-            ">": self._out.PrependUOffsetTRelative,
+    )
+    metadata = [Fields({0: text(name), 1: Number("I", buffers[data])}) for name, data in model.metadata]
+    root = Fields(
+        {
+            0: Number("I", SCHEMA_VERSION),
+            1: [_operator_code_fields(*code) for code in codes],
+            2: [subgraph],
+            3: text(model.description),
+            4: [Fields({0: Blob(data, _CONSTANT_ALIGNMENT)} if data else {}) for data in buffers],
+            **({6: metadata} if metadata else {}),
         }
+    )
+    return encode(root, FILE_IDENTIFIER)
 
-    def file(self, model: Model) -> bytes:
-        constants = [tensor.data or b"" for tensor in model.tensors] + [data for _, data in model.metadata]
-        # Buffer 0 is the schema's empty one, for every tensor without data.
-        buffers = {data: i for i, data in enumerate(dict.fromkeys([b"", *constants]))}
-        codes = {
-            code: i for i, code in enumerate(dict.fromkeys((o.name, o.version) for o in model.operators))
+
+def _operator_code_fields(name: str, version: int) -> Fields:
+    code = CUSTOM if name.startswith(CUSTOM_PREFIX) else BUILTIN_OPERATORS.index(name)
+    return Fields(
+        {
+            0: Number("b", min(code, GREATEST_OLD_CODE)),
+            **({1: text(name.removeprefix(CUSTOM_PREFIX))} if code == CUSTOM else {}),
+            2: Number("i", version, default=1),
+            3: Number("i", code),
         }
-        slots = [
-            _Slot(0, "I", SCHEMA_VERSION),
-            _Slot(1, ">", self._tables([self._operator_code(*code) for code in codes])),
-            _Slot(2, ">", self._tables([self._subgraph(model, buffers, codes)])),
-            _Slot(3, ">", self._out.CreateString(model.description)),
-            _Slot(4, ">", self._tables([self._buffer(data) for data in buffers])),
-        ]
-        if model.metadata:
-            slots.append(
-                _Slot(6, ">", self._tables([self._metadata(n, buffers[d]) for n, d in model.metadata]))
-            )
-        self._out.Finish(self._table(slots), FILE_IDENTIFIER)
-        return bytes(self._out.Output())
+    )
 
-    def _buffer(self, data: bytes) -> int:
-        if not data:
-            return self._table([])
-        self._out.Prep(_CONSTANT_ALIGNMENT, len(data))
-        return self._table([_Slot(0, ">", self._out.CreateByteVector(data))])
 
-    def _metadata(self, name: str, buffer: int) -> int:
-        return self._table([_Slot(0, ">", self._out.CreateString(name)), _Slot(1, "I", buffer)])
+def _tensor_fields(tensor: Tensor, buffer: int) -> Fields:
+    quantisation, signature = tensor.quantisation, tensor.shape_signature
+    return Fields(
+        {
+            0: Numbers("i", tensor.shape),
+            1: Number("b", TENSOR_TYPES.index(tensor.dtype)),
+            2: Number("I", buffer),
+            3: text(tensor.name),
+            **({4: _quantisation_fields(quantisation)} if quantisation else {}),
+            5: Number("?", tensor.variable),
+            **({7: Numbers("i", signature)} if signature else {}),
+        }
+    )
 
-    def _operator_code(self, name: str, version: int) -> int:
-        code = CUSTOM if name.startswith(CUSTOM_PREFIX) else BUILTIN_OPERATORS.index(name)
-        slots = [
-            _Slot(0, "b", min(code, GREATEST_OLD_CODE)),
-            _Slot(2, "i", version, default=1),
-            _Slot(3, "i", code),
-        ]
-        if code == CUSTOM:
-            slots.append(_Slot(1, ">", self._out.CreateString(name.removeprefix(CUSTOM_PREFIX))))
-        return self._table(slots)
 
-    def _subgraph(
-        self, model: Model, buffers: Mapping[bytes, int], codes: Mapping[tuple[str, int], int]
-    ) -> int:
-        operators = [self._operator(o, codes[o.name, o.version]) for o in model.operators]
-        tensors = [self._tensor(t, buffers[t.data or b""]) for t in model.tensors]
-        return self._table(
-            [
-                _Slot(0, ">", self._tables(tensors)),
-                _Slot(1, ">", self._vector("i", model.inputs)),
-                _Slot(2, ">", self._vector("i", model.outputs)),
-                _Slot(3, ">", self._tables(operators)),
-            ]
-        )
+def _quantisation_fields(quantisation: Quantisation) -> Fields:
+    return Fields(
+        {
+            2: Numbers("f", quantisation.scales),
+            3: Numbers("q", quantisation.zero_points),
+            6: Number("i", quantisation.axis),
+        }
+    )
 
-    def _tensor(self, tensor: Tensor, buffer: int) -> int:
-        slots = [
-            _Slot(0, ">", self._vector("i", tensor.shape)),
-            _Slot(1, "b", TENSOR_TYPES.index(tensor.dtype)),
-            _Slot(2, "I", buffer),
-            _Slot(3, ">", self._out.CreateString(tensor.name)),
-            _Slot(5, "?", tensor.variable),
-        ]
-        if tensor.quantisation is not None:
-            slots.append(_Slot(4, ">", self._quantisation(tensor.quantisation)))
-        if tensor.shape_signature:
-            slots.append(_Slot(7, ">", self._vector("i", tensor.shape_signature)))
-        return self._table(slots)
 
-    def _quantisation(self, quantisation: Quantisation) -> int:
-        return self._table(
-            [
-                _Slot(2, ">", self._vector("f", quantisation.scales)),
-                _Slot(3, ">", self._vector("q", quantisation.zero_points)),
-                _Slot(6, "i", quantisation.axis),
-            ]
-        )
+def _operator_fields(operator: Operator, code: int) -> Fields:
+    known, custom, intermediates = OPTIONS.get(operator.name), operator.custom_options, operator.intermediates
+    options: dict[int, Value] = {}
+    if known is not None and known.union_member:
+        table = Fields({f.id: _option_value(f, operator.options[f.name]) for f in known.fields})
+        options = {3: Number("B", known.union_member), 4: table}
+    return Fields(
+        {
+            0: Number("I", code),
+            1: Numbers("i", operator.inputs),
+            2: Numbers("i", operator.outputs),
+            **options,
+            **({5: Blob(custom)} if custom else {}),
+            **({8: Numbers("i", intermediates)} if intermediates else {}),
+        }
+    )
 
-    def _operator(self, operator: Operator, code: int) -> int:
-        slots = [
-            _Slot(0, "I", code),
-            _Slot(1, ">", self._vector("i", operator.inputs)),
-            _Slot(2, ">", self._vector("i", operator.outputs)),
-        ]
-        known = OPTIONS.get(operator.name)
-        if known is not None and known.union_member:
-            slots.append(_Slot(3, "B", known.union_member))
-            slots.append(
-                _Slot(4, ">", self._table([self._option(f, operator.options) for f in known.fields]))
-            )
-        if operator.custom_options:
-            slots.append(_Slot(5, ">", self._out.CreateByteVector(operator.custom_options)))
-        if operator.intermediates:
-            slots.append(_Slot(8, ">", self._vector("i", operator.intermediates)))
-        return self._table(slots)
 
-    def _option(self, field: Field, options: Mapping[str, Option]) -> _Slot:
-        value = options[field.name]
-        if isinstance(value, tuple):
-            return _Slot(field.id, ">", self._vector(field.kind.code, value))
-        return _Slot(field.id, field.kind.code, value, field.default)
-
-    def _tables(self, tables: Sequence[int]) -> int:
-        return self._vector(">", tables)
-
-    def _vector(self, code: str, items: Sequence[float]) -> int:
-        size = 4 if code == ">" else calcsize(code)
-        self._out.StartVector(size, len(items), size)
-        for item in reversed(items):
-            self._append[code](item)
-        return int(self._out.EndVector())
-
-    def _table(self, slots: Sequence[_Slot]) -> int:
-        self._out.StartObject(max((slot.id for slot in slots), default=-1) + 1)
-        for slot in slots:
-            self._append_slot[slot.code](slot.id, slot.value, slot.default)
-        return int(self._out.EndObject())
+def _option_value(field: Field, value: Option) -> Number | Numbers:
+    if isinstance(value, tuple):
+        return Numbers(field.kind.code, value)
+    return Number(field.kind.code, value, field.default)

@@ -64,12 +64,12 @@ class Kind:
     vector: bool = False
 
 
-INT = Kind("i")
-LONG = Kind("q")
-COUNT = Kind("i", least=1)
+INT = Kind("i", least=-(2**31), most=2**31 - 1)
+LONG = Kind("q", least=-(2**63), most=2**63 - 1)
+COUNT = Kind("i", least=1, most=2**31 - 1)
 BOOL = Kind("?")
 FLOAT = Kind("f")
-INTS = Kind("i", vector=True)
+INTS = Kind("i", least=-(2**31), most=2**31 - 1, vector=True)
 PADDING = Kind("b", least=0, most=1)
 ACTIVATION = Kind("b", least=0, most=5)
 DTYPE = Kind("b", least=0, most=len(TENSOR_TYPES) - 1)

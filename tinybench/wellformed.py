@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Iterable
 
 from tinybench.errors import ModelError
@@ -12,7 +11,9 @@ from tinybench.tflite_schema import CUSTOM_PREFIX, OPTIONS
 
 LARGEST_TENSOR_BYTES = 2**31 - 1
 HIGHEST_RANK = 8
-_LARGEST_FLOAT32 = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
+_SMALLEST_SCALE = 2.0**-149  # of float32, subnormal
+_LARGEST_SCALE = (2 - 2.0**-23) * 2.0**127
+_LARGEST_INT = 2**31 - 1
 
 
 def check(model: Model) -> None:
@@ -48,8 +49,11 @@ def _check_tensor(tensor: Tensor) -> None:
         8 * LARGEST_TENSOR_BYTES
     ):
         raise ModelError(f"{what} would be larger than 2 GiB: shape `{list(tensor.shape)}`")
-    if tensor.shape_signature and len(tensor.shape_signature) != len(tensor.shape):
+    signature = tensor.shape_signature
+    if signature and len(signature) != len(tensor.shape):
         raise ModelError(f"{what} has a shape and a shape signature of different rank")
+    if not all(-1 <= extent <= _LARGEST_INT for extent in signature):
+        raise ModelError(f"{what} has a shape signature of `{list(signature)}`")
     if tensor.data is not None and ELEMENT_BITS[tensor.dtype] and len(tensor.data) != tensor_bytes(tensor):
         raise ModelError(
             f"{what} holds `{len(tensor.data)}` bytes; its shape `{list(tensor.shape)}` of {tensor.dtype}"
@@ -64,7 +68,7 @@ def _check_quantisation(what: str, tensor: Tensor, quantisation: Quantisation) -
     if not scales or len(scales) != len(zero_points):
         raise ModelError(f"{what} has `{len(scales)}` scales and `{len(zero_points)}` zero points")
     for scale in scales:
-        if not 0 < scale <= _LARGEST_FLOAT32:
+        if not _SMALLEST_SCALE <= scale <= _LARGEST_SCALE:
             raise ModelError(f"{what} has a scale of `{scale}`")
     low, high = _range(tensor.dtype)
     for zero_point in zero_points:
@@ -91,6 +95,8 @@ def _range(dtype: str) -> tuple[int, int]:
 
 def _check_references(model: Model, operator: Operator) -> None:
     what = f"operator {operator.index} `{operator.name}`"
+    if not 0 <= operator.version <= _LARGEST_INT:
+        raise ModelError(f"{what} is of version `{operator.version}`")
     _check_exist(model, (i for i in operator.inputs if i != -1), f"the inputs of {what}")
     _check_exist(model, operator.outputs, f"the outputs of {what}")
     _check_exist(model, (i for i in operator.intermediates if i != -1), f"the intermediates of {what}")
@@ -105,12 +111,13 @@ def _check_options(operator: Operator) -> None:
         raise ModelError(f"{what} has options `{', '.join(operator.options)}`, which are not the schema's")
     for field in known.fields:
         value = operator.options[field.name]
-        if isinstance(value, tuple):
-            continue
-        below = field.kind.least is not None and value < field.kind.least
-        above = field.kind.most is not None and value > field.kind.most
-        if below or above or not math.isfinite(value):
+        if isinstance(value, tuple) != field.kind.vector:
             raise ModelError(f"{what} has `{value}` for {field.name}")
+        for item in value if isinstance(value, tuple) else (value,):
+            below = field.kind.least is not None and item < field.kind.least
+            above = field.kind.most is not None and item > field.kind.most
+            if below or above or not math.isfinite(item):
+                raise ModelError(f"{what} has `{item}` for {field.name}")
 
 
 def _check_exist(model: Model, indices: Iterable[int], what: str) -> None:
