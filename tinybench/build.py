@@ -346,4 +346,5 @@ def _image(kept: Path, sources: Sources) -> Image:
         memory=MemoryMap.model_validate(said["memory"]),
         operators=sources.operators,
         engine_version=sources.version,
+        arena=sources.arena,
     )

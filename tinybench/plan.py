@@ -92,6 +92,42 @@ def plan(selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: O
     return Plan(tuple(cases), tuple(gaps), tuple(dict.fromkeys(notes)))
 
 
+@dataclass(frozen=True)
+class Buildable:
+    """One image that can be built: what `tinybench build` needs, and no device."""
+
+    workload: Workload
+    engine: Engine
+    target: Target
+
+
+def buildable(
+    selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: Oracle | None
+) -> tuple[tuple[Buildable, ...], tuple[Gap, ...]]:
+    """Every image of the selection, for targets by name: nothing need be connected.
+
+    Raises as `plan` does, except that a device need not be there.
+    """
+    entries = _entries(selection, catalogue)
+    engines = [catalogue.engine(name) for name in _words(selection.engines)]
+    targets = [catalogue.target(name) for name in _words(selection.devices)]
+    if not targets:
+        raise UsageError("no device is named", hint="name one with --device")
+    found: list[Buildable] = []
+    gaps: list[Gap] = []
+    for entry in entries:
+        workload = None if entry.gap else resolve(entry, catalogue, fetcher, oracle).workload
+        name = workload.spec.id if workload else entry.task
+        for engine, target in itertools.product(engines, targets):
+            reason = engine.refuses(workload, target) if workload else entry.gap
+            if workload and reason is None:
+                found.append(Buildable(workload, engine, target))
+            else:
+                gap = Gap(workload=name, engine=engine.name, target=target.name, reason=reason or "")
+                gaps.append(gap)
+    return tuple(found), tuple(gaps)
+
+
 def _gap(workload: str, engine: Engine, device: Device, reason: str) -> Gap:
     return Gap(workload=workload, engine=engine.name, target=device.target.name, reason=reason)
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field, model_validator
 
+from tinybench.arena import ArenaPlan
 from tinybench.records import MemoryMap, Record, Toolchain
 
 
@@ -133,6 +134,7 @@ class Image:
     memory: MemoryMap
     operators: tuple[str, ...]
     engine_version: str
+    arena: ArenaPlan | None = None
 
 
 class Link(Protocol):
