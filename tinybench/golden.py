@@ -23,7 +23,7 @@ def inputs(spec: WorkloadSpec, model: Model) -> tuple[tuple[GoldenName, bytes], 
     """The golden inputs by name, in the workload's wire encoding.
 
     `zeros`: zero on the wire (int8 0, uint8 0, float 0.0). `random`: SHAKE-128 of a fixed string, the
-    workload's id and the length. `structured`: a diagonal ramp under a checkerboard, shifted per channel.
+    workload's id and the length. `structured`: a diagonal ramp under a checkerboard, lighter per channel.
     Raises ModelError if the model has not exactly one quantised int8 input.
     """
     tensor = input_tensor(model)
@@ -105,13 +105,17 @@ def _input(name: GoldenName, spec: WorkloadSpec, tensor: Tensor, count: int) -> 
 
 
 def _pattern(shape: tuple[int, ...]) -> list[int]:
-    """A ramp along both sides of the image, darkened in every other cell, turned by a third per channel."""
+    """A ramp that falls along one side and rises along the other, lighter in every other cell and channel.
+
+    Chosen so that no workload of ours answers with nothing but the ends of its range.
+    """
     rows, columns, channels = _as_image(shape)
     return [
         (
-            ((2 * row + 1) * 255 // (2 * rows) + (2 * column + 1) * 255 // (2 * columns)) // 2
-            + 64 * ((row // CHECKER_CELL + column // CHECKER_CELL) % 2)
-            + 85 * channel
+            128
+            + ((2 * row + 1) * 255 // (2 * rows) - (2 * column + 1) * 255 // (2 * columns)) // 2
+            + 32 * ((row // CHECKER_CELL + column // CHECKER_CELL) % 2)
+            + 16 * channel
         )
         % 256
         for row in range(rows)
@@ -128,7 +132,7 @@ def _as_image(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """
     sizes = [size for size in shape if size != 1]
     if len(sizes) <= 2:  # noqa: PLR2004 - rows and columns
-        rows, columns = ([1, 1] + sizes)[-2:]
+        rows, columns = [1, 1, *sizes][-2:]
         return rows, columns, 1
     *leading, columns, channels = sizes
     return math.prod(leading), columns, channels

@@ -10,7 +10,7 @@ from tinybench.fetch import Fetched, Fetcher
 from tinybench.normalise import normalise
 from tinybench.oracle import Oracle, judge
 from tinybench.plugins import Catalogue
-from tinybench.tflite import read
+from tinybench.tflite import read, write
 from tinybench.workload import SuiteEntry, Workload, WorkloadSpec
 
 
@@ -32,7 +32,7 @@ def load(spec: WorkloadSpec, fetcher: Fetcher, oracle: Oracle | None) -> Workloa
     published = _bytes_of(fetched)
     data, path = published, fetched.path
     if spec.model.normalised_sha256 != spec.model.sha256:
-        data = normalise(published)
+        data = write(normalise(read(published)))
         found = hashlib.sha256(data).hexdigest()
         if found != spec.model.normalised_sha256:
             raise MeasurementError(

@@ -47,9 +47,9 @@ def test_three_inputs_of_the_right_length(encoding, width):
 def test_the_bytes_never_change():
     """Every stored digest of an output depends on these: change them and all records must be made anew."""
     made = golden.inputs(spec("uint8"), model(1, 96, 96, 3))
-    assert golden.digest(made) == "25632d490d46cbe3cb6caecf84f4cc87f72cb2369af7789e06f893b8a2b9e064"
+    assert golden.digest(made) == "68f997ba28fba0d12d63fdd4526b9cb62e44a4266df4165ed92a6791984bbd12"
     made = golden.inputs(spec("float32"), model(1, 640))
-    assert golden.digest(made) == "b7b9565538e2412e2fc50dc0ed988a12dc285e6e51609ac3d31bbe9b2da64faf"
+    assert golden.digest(made) == "9cf1f39004a06b3d420160b2f8b7b5f2ce2959257c4fe7994add5a60f0d302ba"
 
 
 def test_random_is_shake128_of_the_workload():
