@@ -28,6 +28,7 @@ _AMPLE_BYTES = 1 << 28
 _SYMBOLS_NAMED = 5
 _ERROR_LINES = 8
 _PARALLEL = 2
+_COMPLAINT = re.compile(r"error|undefined reference|undefined symbol|cannot find|multiple definition")
 
 
 @dataclass(frozen=True)
@@ -291,7 +292,7 @@ def _needed_bytes(target: Target, spans: Mapping[str, tuple[int, int]]) -> dict[
 
 def _refused(what: str, said: str) -> BuildError:
     lines = [line for line in said.splitlines() if line.strip()]
-    first = next((number for number, line in enumerate(lines) if "error" in line), 0)
+    first = next((number for number, line in enumerate(lines) if _COMPLAINT.search(line)), 0)
     error = BuildError(what, hint="the first lines of what the compiler said stand above")
     for line in lines[first : first + _ERROR_LINES]:
         error.add_note(line)

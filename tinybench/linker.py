@@ -60,8 +60,14 @@ SECTIONS
     KEEP(*(.init_array))
     tb_constructors_end = .;
   }} > {text}
-  .ARM.exidx : {{ *(.ARM.exidx .ARM.exidx.*) }} > {text}
   .tb_weights : {{ *(.tb_weights .tb_weights.*) }} > {weights}
+
+  .tb_stack (NOLOAD) : ALIGN(8)
+  {{
+    tb_stack_start = .;
+    . += {stack_bytes};
+    tb_stack_end = .;
+  }} > {stack}
 
   .data : ALIGN(4)
   {{
@@ -82,13 +88,6 @@ SECTIONS
 
   .tb_arena (NOLOAD) : ALIGN(32) {{ *(.tb_arena .tb_arena.*) }} > {arena}
 
-  .tb_stack (NOLOAD) : ALIGN(8)
-  {{
-    tb_stack_start = .;
-    . += {stack_bytes};
-    tb_stack_end = .;
-  }} > {stack}
-
-  /DISCARD/ : {{ *(.ARM.extab*) *(.eh_frame*) }}
+  /DISCARD/ : {{ *(.ARM.exidx*) *(.ARM.extab*) *(.eh_frame*) }}
 }}
 """

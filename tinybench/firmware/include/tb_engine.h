@@ -26,9 +26,8 @@ const char *tb_engine_version(void);
 /* Called once after reset, before anything below. */
 tb_status tb_engine_init(void);
 
-/* Where an input is written and an output is read; valid between init and the next invoke. Invoke must
- * leave the input's bytes as they were: a window runs many inferences on one input (see arena plan: the input's
- * buffer lives through the last operator). */
+/* Where an input is written and an output is read; valid from init on. The core writes the input anew before
+ * every inference, so invoke may use its memory for something else; the output stays until the next input. */
 tb_tensor tb_engine_input(void);
 tb_tensor tb_engine_output(void);
 
@@ -44,7 +43,7 @@ uint32_t tb_engine_arena_reserved(void);
 uint32_t tb_engine_operator_count(void);
 const char *tb_engine_operator_name(uint32_t index);
 
-/* Wrapped around each operator's call. Costs nothing in the clean image. */
+/* Wrapped around each operator's call, indices counting up from 0. Costs nothing in the clean image. */
 #if TB_INSTRUMENTED
 void tb_operator_begin(uint32_t index);
 void tb_operator_end(uint32_t index);

@@ -1,0 +1,12 @@
+/* What the model said, as the protocol wants to hear it. */
+#ifndef TB_RESULTS_H
+#define TB_RESULTS_H
+
+/* Says `m-results-[v0,v1,…]` of the last inference: the output's real values, or for a model that reproduces
+ * its input the mean of the squared errors, each as printf's %0.3f. */
+void tb_results_say(void);
+
+/* Says `m-tb-out-[…]`: the output tensor's bytes, exact. */
+void tb_results_say_bytes(void);
+
+#endif
