@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from tinybench.errors import MeasurementError, ModelError, SetupError, WrongDigest
 from tinybench.fetch import Fetched, Fetcher
@@ -28,6 +30,31 @@ def load(spec: WorkloadSpec, fetcher: Fetcher, oracle: Oracle | None) -> Workloa
     Raises SetupError if the model cannot be had, ModelError if it is damaged, MeasurementError if
     normalisation or the oracle gives something other than the workload's record.
     """
+    source, data, path = model_of(spec, fetcher)
+    model = read(data)
+    goldens, judged_by = judge(spec, model, data, oracle)
+    return Workload(
+        spec=spec,
+        model=model,
+        model_path=path,
+        model_sha256=spec.model.normalised_sha256,
+        source_sha256=spec.model.sha256,
+        source=source,
+        goldens=goldens,
+        oracle=judged_by,
+    )
+
+
+class ModelFile(NamedTuple):
+    """The model that is compiled: where it was published, its bytes after normalisation, where they lie."""
+
+    source: str
+    data: bytes
+    path: Path
+
+
+def model_of(spec: WorkloadSpec, fetcher: Fetcher) -> ModelFile:
+    """Fetch the model, and normalise it where the workload says so. Raises as `load` does."""
     fetched = fetcher.fetch(spec.id, spec.model)
     published = _bytes_of(fetched)
     data, path = published, fetched.path
@@ -40,18 +67,7 @@ def load(spec: WorkloadSpec, fetcher: Fetcher, oracle: Oracle | None) -> Workloa
                 f"not {spec.model.normalised_sha256} as its workload pins"
             )
         path = fetcher.keep(data)
-    model = read(data)
-    goldens, judged_by = judge(spec, model, data, oracle)
-    return Workload(
-        spec=spec,
-        model=model,
-        model_path=path,
-        model_sha256=spec.model.normalised_sha256,
-        source_sha256=spec.model.sha256,
-        source=fetched.source,
-        goldens=goldens,
-        oracle=judged_by,
-    )
+    return ModelFile(fetched.source, data, path)
 
 
 def resolve(entry: SuiteEntry, catalogue: Catalogue, fetcher: Fetcher, oracle: Oracle | None) -> Resolved:
