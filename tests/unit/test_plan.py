@@ -10,10 +10,10 @@ from typing import Any
 import platformdirs
 import pytest
 
-from tinybench.errors import DeviceNotFound, SetupError, UsageError, WrongDigest
+from tinybench.errors import DeviceNotFound, ModelError, SetupError, UsageError, WrongDigest
 from tinybench.fetch import Fetcher, Places
 from tinybench.loading import resolve
-from tinybench.plan import Plan, Selection, plan
+from tinybench.plan import Plan, Selection, images, plan
 from tinybench.plugins import Catalogue, Found, discover
 from tinybench.target import Core, Device, Region, Target
 from tinybench.workload import Suite, SuiteEntry
@@ -263,3 +263,18 @@ def test_a_users_file_with_other_bytes_stops_the_plan(tmp_path):
     (tmp_path / "gone.tflite").write_bytes(b"something else")
     with pytest.raises(WrongDigest):
         planned(Fetcher(Places(LENT, models=tmp_path, offline=True)))
+
+
+def test_images_need_no_device(fetcher):
+    known = catalogue(adapters={})
+    words = replace(SELECTION, suites=("ad", "gap"), devices=("small", "large", "small-rev-b"))
+    made = images(words, known, fetcher, None)
+    assert [(w.spec.id, e.name, t.name) for w, e, t in made] == [
+        ("ad01-mltk", "reference", "small"),
+        ("ad01-mltk", "reference", "large"),
+    ]
+
+
+def test_an_image_that_an_engine_refuses_is_an_error(fetcher):
+    with pytest.raises(ModelError, match="engine `other` refuses `ad01-mltk`: operator `GATHER`"):
+        images(replace(SELECTION, engines=("other",)), catalogue(), fetcher, None)
