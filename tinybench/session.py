@@ -37,7 +37,7 @@ _BAUD_CONFIRM_S = 1.0  # docs/wire.md: without a `name` within this time the dev
 class Session:
     """What can be asked of a running image. Made by `connect`; over once anything raises a DeviceError."""
 
-    def __init__(self, dialogue: Dialogue) -> None:
+    def __init__(self, dialogue: Dialogue, baud: int) -> None:
         self._dialogue = dialogue
         self._ask = dialogue.ask
         self._unfit = dialogue.unfit
@@ -45,7 +45,7 @@ class Session:
         self._patience = dialogue.patience
         self._capabilities: Capabilities | None = None
         self._inference_s: float | None = None
-        self._baud = 115200
+        self._baud = baud
 
     @classmethod
     def connect(
@@ -53,15 +53,16 @@ class Session:
         link: Link,
         *,
         clock: Clock,
+        baud: int = 115200,
         patience: Patience | None = None,
         limit: Deadline | None = None,
         explain_fault: ExplainFault | None = None,
     ) -> Session:
         """Let the device finish booting, agree on who is speaking, and learn dialect and capabilities.
 
-        `limit` bounds everything this session will ever do; `explain_fault` turns the registers of a fault
-        into sentences. Raises DeadlineExceeded if nobody answers to `name`, FirmwareFault, LinkClosed,
-        ProtocolError.
+        `baud` is the line's speed, by which time-outs are predicted. `limit` bounds everything this session
+        will ever do; `explain_fault` turns the registers of a fault into sentences. Raises DeadlineExceeded if
+        nobody answers to `name`, FirmwareFault, LinkClosed, ProtocolError.
         """
         dialogue = Dialogue(
             link,
@@ -71,7 +72,7 @@ class Session:
             explain_fault=explain_fault,
         )
         dialogue.greet()
-        session = cls(dialogue)
+        session = cls(dialogue, baud)
         dialogue.dialect = session.profile().dialect
         session._capabilities = session._ask_capabilities()
         return session
@@ -171,7 +172,9 @@ class Session:
         starts = [line for line in reply.data if line.startswith(b"m-infer-start-")]
         if starts not in ([], [b"m-infer-start-%d" % n]):
             raise self._unfit(reply, f"it is not the answer to {n} inferences")
-        return Window(n, elapsed_s(*laps_us), host_s, self._results(reply))
+        characters = len(f"infer {n} {warmup}%m-ready\r\n") + sum(len(line) + 2 for line in reply.lines)
+        line_s = characters * _BITS_PER_BYTE_ON_LINE / self._baud
+        return Window(n, elapsed_s(*laps_us), host_s, line_s, self._results(reply))
 
     def latencies(self, n: int, warmup: int) -> tuple[int, ...]:
         """Ticks of each of `n` inferences, timed one by one after `warmup` untimed ones."""

@@ -186,12 +186,14 @@ class Window:
     """One timed stretch of `inferences` equal inferences.
 
     `device_s` lies between the device's two timestamps; `host_s` between sending the command and `m-ready`,
-    so it holds warm-up, loading the tensor and printing as well. `results` is what is printed: rounded.
+    so it holds warm-up, loading the tensor and printing as well, of which `line_s` is what the characters
+    take at the line's nominal speed. `results` is what is printed: rounded.
     """
 
     inferences: int
     device_s: float
     host_s: float
+    line_s: float
     results: tuple[float, ...]
 
 

@@ -1,0 +1,320 @@
+"""The pipeline: case by case, build, load, prove, measure, record; what happens comes out as events.
+
+A failure of one case is a Run with `failure` set and the others go on. A device fault is tried once more with
+the device opened anew, and the Run says so; a number is never taken again because it looks odd. A Run is in
+the store before its event is seen, so that whatever interrupts the loop keeps what was finished.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from tinybench import __version__, faults, measure, surroundings
+from tinybench.engine import Engine
+from tinybench.errors import DeviceError, SetupError, TinyBenchError
+from tinybench.latency import QUICK, Rules
+from tinybench.links import Clock, Deadline, Transcript
+from tinybench.measure import Clean, Instrumented
+from tinybench.plan import PlannedCase
+from tinybench.records import Case, Conditions, Failure, Gap, Git, GoldenCheck, Host, Provenance, Run
+from tinybench.session import Session
+from tinybench.store import new_run_id
+from tinybench.target import Image, ImageKind, Link, Target
+from tinybench.workload import Workload
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Started:
+    """A case begins."""
+
+    case: PlannedCase
+
+
+@dataclass(frozen=True)
+class Built:
+    """One of its images is there, built or taken from the cache."""
+
+    case: PlannedCase
+    image: Image
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The clean image gave the right answers; its cost is known."""
+
+    case: PlannedCase
+    golden: tuple[GoldenCheck, ...]
+
+
+@dataclass(frozen=True)
+class Retried:
+    """The device failed and is opened once more."""
+
+    case: PlannedCase
+    error: DeviceError
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The case has its answer, and the store has it too."""
+
+    run: Run
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The case has no answer; the store has the reason."""
+
+    run: Run
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Not a case but a gap in the matrix."""
+
+    gap: Gap
+
+
+Event = Started | Built | Checked | Retried | Recorded | Failed | Skipped
+
+Build = Callable[[Workload, Engine, Target, ImageKind], Image]
+
+
+class Appends(Protocol):
+    """Where Runs go: `tinybench.store.Store`, or a list in a test."""
+
+    def append(self, run: Run) -> None:
+        """Keep `run` for good before returning."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every case needs and none decides: tools, clocks and rules.
+
+    `timeout_s` bounds a case from the moment its device is opened. `logs`, if given, receives a transcript of
+    every conversation as `<run id>/<image kind>.serial.log`.
+    """
+
+    build: Build
+    store: Appends
+    rules: Rules = QUICK
+    timeout_s: float = 600.0
+    logs: Path | None = None
+    clock: Clock = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    new_id: Callable[[datetime], str] = new_run_id
+
+
+def run(cases: Iterable[PlannedCase | Gap], bench: Bench) -> Generator[Event, None, None]:
+    """Run every case in turn and say what happens.
+
+    Errors of tinybench's own are recorded as failures; everything else, Ctrl-C included, frees the device and
+    passes through. No device is open while an event is handed out. Raises SetupError if a Run cannot be
+    stored.
+    """
+    host, git = surroundings.host(), surroundings.git(Path.cwd())
+    for case in cases:
+        if isinstance(case, Gap):
+            yield Skipped(case)
+        else:
+            yield from _Attempt(case, bench, host, git).events()
+
+
+def case_of(planned: PlannedCase) -> Case:
+    """The question that a planned case asks."""
+    return Case(
+        workload=planned.workload.spec.id,
+        model_sha256=planned.workload.model_sha256,
+        inputs_sha256=planned.workload.inputs_sha256,
+        engine=planned.engine.name,
+        target=planned.target.name,
+        options=dict(planned.options),
+    )
+
+
+def conditions_of(planned: PlannedCase, rules: Rules) -> Conditions:
+    """What must be equal before its answer is compared: from the target, and how it is measured."""
+    target = planned.target
+    return Conditions(
+        core=target.core.name,
+        clock_hz=target.clock_hz,
+        caches=target.core.caches,
+        flash_wait_states=target.flash_wait_states,
+        arena_region=target.region_for("arena").name,
+        weights_region=target.region_for("weights").name,
+        simulated=planned.device.simulated,
+        protocol=measure.COUNTING if planned.device.simulated else rules.protocol,
+    )
+
+
+class _Attempt:
+    """One case on its way to a Run; what is learnt on the way is kept, so that a failure can tell it."""
+
+    def __init__(self, case: PlannedCase, bench: Bench, host: Host, git: Git | None) -> None:
+        self._case = case
+        self._bench = bench
+        self._host = host
+        self._git = git
+        self._started = bench.now()
+        self._run_id = bench.new_id(self._started)
+        self._allowed = measure.LARGEST_DIFFERENCE[case.engine.exactness]
+        self._limit: Deadline | None = None
+        self._image: Image | None = None
+        self._clean: Clean | None = None
+        self._retried = False
+
+    def events(self) -> Iterator[Event]:
+        """From Started to Recorded or Failed."""
+        yield Started(self._case)
+        try:
+            made = yield from self._measured()
+        except TinyBenchError as error:
+            failed = self._failed(error)
+            self._bench.store.append(failed)
+            yield Failed(failed)
+        else:
+            self._bench.store.append(made)
+            yield Recorded(made)
+
+    def _measured(self) -> Generator[Event, None, Run]:
+        clean_image = yield from self._built("clean")
+        self._image = clean_image
+        instrumented_image = yield from self._built("instrumented")
+        clean = yield from self._on_device(clean_image, self._measure_clean)
+        self._clean = clean
+        yield Checked(self._case, clean.golden)
+        instrumented = yield from self._on_device(instrumented_image, self._measure_instrumented)
+        return self._recorded(clean_image, clean, instrumented)
+
+    def _built(self, kind: ImageKind) -> Generator[Event, None, Image]:
+        case = self._case
+        image = self._bench.build(case.workload, case.engine, case.target, kind)
+        yield Built(case, image)
+        return image
+
+    def _on_device(
+        self, image: Image, work: Callable[[Link, Session, Image], R]
+    ) -> Generator[Event, None, R]:
+        try:
+            return self._opened(image, work)
+        except DeviceError as error:
+            if self._retried:
+                raise
+            self._retried = True
+            yield Retried(self._case, error)
+        return self._opened(image, work)
+
+    def _opened(self, image: Image, work: Callable[[Link, Session, Image], R]) -> R:
+        clock = self._bench.clock
+        self._limit = self._limit or Deadline.after(self._bench.timeout_s, clock)
+        with ExitStack() as open_things:
+            link = open_things.enter_context(self._case.adapter.open(self._case.device, image))
+            session = Session.connect(
+                self._logged(link, image, open_things),
+                clock=clock,
+                baud=self._case.target.serial.baud,
+                limit=self._limit,
+                explain_fault=lambda text: faults.explain(image.elf, faults.registers_in(text)),
+            )
+            return work(link, session, image)
+
+    def _logged(self, link: Link, image: Image, open_things: ExitStack) -> Link:
+        if self._bench.logs is None:
+            return link
+        path = self._bench.logs / self._run_id / f"{image.kind}.serial.log"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            log = open_things.enter_context(path.open("a", encoding="utf-8"))
+        except OSError as error:
+            raise SetupError(
+                f"cannot write the log `{path}`: {error.strerror}", hint="make room, or give another folder"
+            ) from error
+        return Transcript(link, log, self._bench.clock)
+
+    def _measure_clean(self, link: Link, session: Session, image: Image) -> Clean:
+        return measure.clean(
+            link,
+            session,
+            self._case.workload,
+            image,
+            device=self._case.device,
+            rules=self._bench.rules,
+            allowed=self._allowed,
+        )
+
+    def _measure_instrumented(self, link: Link, session: Session, image: Image) -> Instrumented:
+        return measure.instrumented(
+            link, session, self._case.workload, image, device=self._case.device, allowed=self._allowed
+        )
+
+    def _recorded(self, image: Image, clean: Clean, instrumented: Instrumented) -> Run:
+        case = self._case
+        return Run(
+            run_id=self._run_id,
+            case=case_of(case),
+            conditions=conditions_of(case, self._bench.rules),
+            provenance=self._provenance(),
+            measurements=(
+                *clean.measurements,
+                *measure.memory_measurements(image, instrumented.memory),
+                *measure.model_measurements(case.workload),
+            ),
+            golden=clean.golden,
+            operators=measure.operator_costs(case.workload, image, clean, instrumented, case.target.clock_hz),
+            functions=clean.functions,
+            memory=image.memory,
+            arena=image.arena.buffers if image.arena is not None else (),
+            probe_effect=measure.probe_effect(clean, instrumented),
+        )
+
+    def _failed(self, error: TinyBenchError) -> Run:
+        return Run(
+            run_id=self._run_id,
+            case=case_of(self._case),
+            conditions=conditions_of(self._case, self._bench.rules),
+            provenance=self._provenance(),
+            memory=self._image.memory if self._image else None,
+            failure=failure_of(error),
+        )
+
+    def _provenance(self) -> Provenance:
+        case, image, clean = self._case, self._image, self._clean
+        return Provenance(
+            tinybench=__version__,
+            started=self._started,
+            host=self._host,
+            git=self._git,
+            device=case.device.id,
+            adapter=case.adapter.name,
+            unit=case.device.unit,
+            engine_version=image.engine_version if image else "",
+            toolchain=image.toolchain if image else None,
+            build_id=image.build_id if image else None,
+            model_source=case.workload.source,
+            model_source_sha256=case.workload.source_sha256,
+            oracle=case.workload.oracle,
+            simulator=clean.simulator if clean else None,
+            simulated_wall_s=clean.simulated_wall_s if clean else None,
+            retried=self._retried,
+            notes=clean.notes if clean else (),
+        )
+
+
+def failure_of(error: TinyBenchError) -> Failure:
+    """An error as it is written down, with the context that was added on its way up."""
+    notes: Sequence[str] = getattr(error, "__notes__", ())
+    return Failure(
+        error=type(error).__name__,
+        exit_code=error.exit_code,
+        message=error.message,
+        hint=error.hint,
+        details=tuple(notes),
+    )

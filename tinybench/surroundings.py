@@ -1,0 +1,41 @@
+"""Where a Run was made: the computer, and the state of the working directory."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from pathlib import Path
+
+from tinybench.records import Git, Host
+
+_GIT_TIMEOUT_S = 10.0
+
+
+def host() -> Host:
+    """This computer, without its name: a record may be published."""
+    return Host(
+        system=f"{platform.system()} {platform.release()}",
+        machine=platform.machine(),
+        python=platform.python_version(),
+    )
+
+
+def git(folder: Path) -> Git | None:
+    """Commit of the checkout around `folder` and whether files differ from it; None outside a checkout."""
+    commit = _answer(folder, "rev-parse", "HEAD")
+    changes = _answer(folder, "status", "--porcelain", "--untracked-files=no")
+    return None if not commit or changes is None else Git(commit=commit, dirty=bool(changes))
+
+
+def _answer(folder: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words],
+            capture_output=True,
+            text=True,
+            timeout=_GIT_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
