@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from tinybench.engine import Engine
-from tinybench.errors import DeviceError, DeviceNotFound, ModelError, SetupError, UsageError, did_you_mean
+from tinybench.errors import DeviceError, DeviceNotFound, SetupError, UsageError, did_you_mean
 from tinybench.fetch import Fetcher
 from tinybench.loading import resolve
 from tinybench.oracle import Oracle
@@ -68,25 +68,15 @@ def plan(selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: O
     cases: list[PlannedCase] = []
     gaps: list[Gap] = []
     notes: list[str] = []
-    taken: set[str] = set()
-    for entry in entries:
-        if entry.gap is not None:
-            gaps += [
-                _gap(entry.task, engine, device, entry.gap) for engine in engines for _, device in places
-            ]
-            continue
-        resolved = resolve(entry, catalogue, fetcher, oracle)
-        workload = resolved.workload
-        if workload.spec.id in taken:
-            continue
-        taken.add(workload.spec.id)
-        notes += resolved.notes
+    for task in _tasks(entries, catalogue, fetcher, oracle):
+        notes += task.notes
         for engine, (adapter, device) in itertools.product(engines, places):
-            refusal = engine.refuses(workload, device.target)
-            if refusal is None:
-                cases.append(PlannedCase(workload, engine, device.target, device, adapter, selection.options))
+            target = device.target
+            reason = task.gap or engine.refuses(task.wanted, target)
+            if reason is None:
+                cases.append(PlannedCase(task.wanted, engine, target, device, adapter, selection.options))
             else:
-                gaps.append(_gap(workload.spec.id, engine, device, refusal))
+                gaps.append(Gap(workload=task.name, engine=engine.name, target=target.name, reason=reason))
     return Plan(tuple(cases), tuple(gaps), tuple(dict.fromkeys(notes)))
 
 
@@ -107,54 +97,49 @@ def buildable(
     Raises as `plan` does, except that a device need not be there.
     """
     entries = _entries(selection, catalogue)
-    engines = [catalogue.engine(name) for name in _words(selection.engines)]
-    targets = [catalogue.target(name) for name in _words(selection.devices)]
-    if not targets:
-        raise UsageError("no device is named", hint="name one with --device")
+    engines = _engines(selection, catalogue)
+    targets = {target.name: target for target in map(catalogue.target, _devices(selection))}
     found: list[Buildable] = []
     gaps: list[Gap] = []
-    for entry in entries:
-        workload = None if entry.gap else resolve(entry, catalogue, fetcher, oracle).workload
-        name = workload.spec.id if workload else entry.task
-        for engine, target in itertools.product(engines, targets):
-            reason = engine.refuses(workload, target) if workload else entry.gap
-            if workload and reason is None:
-                found.append(Buildable(workload, engine, target))
+    for task in _tasks(entries, catalogue, fetcher, oracle):
+        for engine, target in itertools.product(engines, targets.values()):
+            reason = task.gap or engine.refuses(task.wanted, target)
+            if reason is None:
+                found.append(Buildable(task.wanted, engine, target))
             else:
-                gap = Gap(workload=name, engine=engine.name, target=target.name, reason=reason or "")
-                gaps.append(gap)
+                gaps.append(Gap(workload=task.name, engine=engine.name, target=target.name, reason=reason))
     return tuple(found), tuple(gaps)
 
 
-def images(
-    selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: Oracle | None
-) -> tuple[tuple[Workload, Engine, Target], ...]:
-    """What `tinybench build` compiles: no device need be there, so `devices` are targets only.
+@dataclass(frozen=True)
+class _Task:
+    """A suite's entry after its model was looked for: a workload, or the reason for a gap."""
 
-    Raises as `plan` does, and ModelError with the engine's sentence where an engine refuses a workload.
-    """
-    entries = _entries(selection, catalogue)
-    engines = _engines(selection, catalogue)
-    targets = tuple(dict.fromkeys(catalogue.target(name).name for name in _devices(selection)))
-    workloads = {
-        workload.spec.id: workload
-        for workload in (
-            resolve(entry, catalogue, fetcher, oracle).workload for entry in entries if entry.gap is None
-        )
-    }
-    wanted = [
-        (workload, engine, catalogue.target(name))
-        for workload, engine, name in itertools.product(workloads.values(), engines, targets)
-    ]
-    for workload, engine, target in wanted:
-        refusal = engine.refuses(workload, target)
-        if refusal is not None:
-            raise ModelError(f"engine `{engine.name}` refuses `{workload.spec.id}`: {refusal}")
-    return tuple(wanted)
+    name: str
+    workload: Workload | None = None
+    gap: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def wanted(self) -> Workload:
+        """The workload of a task without a gap."""
+        assert self.workload is not None
+        return self.workload
 
 
-def _gap(workload: str, engine: Engine, device: Device, reason: str) -> Gap:
-    return Gap(workload=workload, engine=engine.name, target=device.target.name, reason=reason)
+def _tasks(
+    entries: Sequence[SuiteEntry], catalogue: Catalogue, fetcher: Fetcher, oracle: Oracle | None
+) -> tuple[_Task, ...]:
+    """Every entry resolved, each workload once, in order."""
+    tasks: dict[str, _Task] = {}
+    for entry in entries:
+        if entry.gap is not None:
+            task = _Task(entry.task, gap=entry.gap)
+        else:
+            resolved = resolve(entry, catalogue, fetcher, oracle)
+            task = _Task(resolved.workload.spec.id, resolved.workload, notes=resolved.notes)
+        tasks.setdefault(task.name, task)
+    return tuple(tasks.values())
 
 
 def _entries(selection: Selection, catalogue: Catalogue) -> tuple[SuiteEntry, ...]:

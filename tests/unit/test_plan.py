@@ -10,10 +10,10 @@ from typing import Any
 import platformdirs
 import pytest
 
-from tinybench.errors import DeviceNotFound, ModelError, SetupError, UsageError, WrongDigest
+from tinybench.errors import DeviceNotFound, SetupError, UsageError, WrongDigest
 from tinybench.fetch import Fetcher, Places
 from tinybench.loading import resolve
-from tinybench.plan import Plan, Selection, images, plan
+from tinybench.plan import Plan, Selection, buildable, plan
 from tinybench.plugins import Catalogue, Found, discover
 from tinybench.target import Core, Device, Region, Target
 from tinybench.workload import Suite, SuiteEntry
@@ -265,16 +265,25 @@ def test_a_users_file_with_other_bytes_stops_the_plan(tmp_path):
         planned(Fetcher(Places(LENT, models=tmp_path, offline=True)))
 
 
-def test_images_need_no_device(fetcher):
+def test_building_needs_no_device(fetcher):
     known = catalogue(adapters={})
-    words = replace(SELECTION, suites=("ad", "gap"), devices=("small", "large", "small-rev-b"))
-    made = images(words, known, fetcher, None)
-    assert [(w.spec.id, e.name, t.name) for w, e, t in made] == [
-        ("ad01-mltk", "reference", "small"),
-        ("ad01-mltk", "reference", "large"),
+    words = replace(
+        SELECTION, suites=("ad", "gap"), engines=("reference", "other"), devices=("small", "small-rev-b")
+    )
+    images, gaps = buildable(words, known, fetcher, None)
+    assert [(i.workload.spec.id, i.engine.name, i.target.name) for i in images] == [
+        ("ad01-mltk", "reference", "small")
+    ]
+    assert [(gap.workload, gap.engine, gap.reason) for gap in gaps] == [
+        ("ad01-mltk", "other", "operator `GATHER` of `ad01-mltk`"),
+        ("sww", "reference", "not yet"),
+        ("sww", "other", "not yet"),
     ]
 
 
-def test_an_image_that_an_engine_refuses_is_an_error(fetcher):
-    with pytest.raises(ModelError, match="engine `other` refuses `ad01-mltk`: operator `GATHER`"):
-        images(replace(SELECTION, engines=("other",)), catalogue(), fetcher, None)
+@pytest.mark.parametrize(
+    ("words", "message"), [({"devices": ()}, "no device"), ({"engines": ()}, "no engine")]
+)
+def test_building_for_nothing_is_refused(fetcher, words, message):
+    with pytest.raises(UsageError, match=message):
+        buildable(replace(SELECTION, **words), catalogue(), fetcher, None)
