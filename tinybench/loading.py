@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -85,15 +86,21 @@ def resolve(entry: SuiteEntry, catalogue: Catalogue, fetcher: Fetcher, oracle: O
         except SetupError as error:
             failures.append(error)
         else:
-            notes = tuple(failure.message for failure in failures)
-            taken = (f"task {entry.task}: `{name}` taken",) if len(entry.alternatives) > 1 else ()
-            return Resolved(workload, (*notes, *taken))
+            return Resolved(workload, _notes(entry, name, failures))
     if len(failures) == 1:
         raise failures[0]
     raise SetupError(
         f"no model of task `{entry.task}` can be had: {' - '.join(f.message for f in failures)}",
         hint=failures[-1].hint,
     )
+
+
+def _notes(entry: SuiteEntry, taken: str, failures: Sequence[SetupError]) -> tuple[str, ...]:
+    """Which alternative was taken, where there was a choice, and why not one before it."""
+    if len(entry.alternatives) == 1:
+        return ()
+    why = "".join(f"; {failure.message}" for failure in failures)
+    return (f"task {entry.task}: `{taken}` is taken{why}",)
 
 
 def _bytes_of(fetched: Fetched) -> bytes:
