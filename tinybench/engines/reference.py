@@ -74,7 +74,7 @@ def generate(model: Model, into: Path) -> Sources:
     operators = lowered_model(model)
     plan = plan_smallest(model, in_place=lambda operator: operators[operator.index].in_place)
     into.mkdir(parents=True, exist_ok=True)
-    text = _Text(model, operators, plan, _offsets(model, plan))
+    text = _Text(model, operators, plan, _offsets(plan))
     files = {"weights.h": text.declarations(), "weights.c": text.definitions(), "model.c": text.code()}
     for name, lines in files.items():
         (into / name).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
@@ -82,19 +82,21 @@ def generate(model: Model, into: Path) -> Sources:
     return Sources(
         files=(into / "weights.c", into / "model.c", *sorted(kernels.glob("*.c"))),
         include_dirs=(into, kernels, _FIRMWARE / "include"),
-        defines=MappingProxyType({"TB_MAX_TAPS": str(max(o.taps for o in operators))}),
+        defines=MappingProxyType(
+            {
+                "TB_MAX_TAPS": str(max(o.taps for o in operators)),
+                "TB_MAX_PATCH": str(max(o.patch for o in operators)),
+            }
+        ),
         operators=tuple(operator.name for operator in model.operators),
         arena=plan,
         version=VERSION,
     )
 
 
-def _offsets(model: Model, plan: ArenaPlan) -> Mapping[int, int]:
+def _offsets(plan: ArenaPlan) -> Mapping[int, int]:
     """Where each activation lies, by index of its tensor."""
-    used = {*model.inputs, *model.outputs}
-    used.update(i for operator in model.operators for i in (*operator.inputs, *operator.outputs) if i >= 0)
-    activations = sorted(i for i in used if model.tensors[i].data is None)
-    return {index: buffer.offset for index, buffer in zip(activations, plan.buffers, strict=True)}
+    return {tensor: buffer.offset for tensor, buffer in zip(plan.tensors, plan.buffers, strict=True)}
 
 
 def _stem(operator: Operator) -> str:

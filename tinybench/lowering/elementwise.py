@@ -19,7 +19,7 @@ from tinybench.fixed_point import (
     scaled,
     single,
 )
-from tinybench.lowering.parts import Constant, Lowered, Scale, Site, scale, structure, zero_point
+from tinybench.lowering.parts import Constant, Lowered, Scale, Site, clamp, scale, structure, zero_point
 from tinybench.model import Tensor
 
 _ADD_HEADROOM = 20
@@ -61,7 +61,6 @@ def _repeats(operand: Tensor, shape: tuple[int, ...]) -> bool:
 
 
 def _binary(site: Site, kernel: str, operands: _Operands, scales: tuple[tuple[str, Scale], ...]) -> Lowered:
-    lowest, highest = site.fused_range()
     output = site.output()
     layer = structure(
         "layer",
@@ -72,15 +71,13 @@ def _binary(site: Site, kernel: str, operands: _Operands, scales: tuple[tuple[st
             ("zero_point_a", zero_point(operands.a)),
             ("zero_point_b", zero_point(operands.b)),
             ("zero_point", zero_point(output)),
-            ("lowest", lowest),
-            ("highest", highest),
             *scales,
         ),
     )
     a, b = operands.slots
     # The first operand is read just before its element is written; so is the second where it is not repeated.
     in_place = operands.slots if operands.period == math.prod(output.shape) else (a,)
-    return Lowered((), (*layer, f"{kernel}(&layer, $in{a}, $in{b}, $out0);"), in_place)
+    return Lowered((), (*layer, f"{kernel}(&layer, $in{a}, $in{b}, $out0);", *clamp(site)), in_place)
 
 
 def add(site: Site) -> Lowered:

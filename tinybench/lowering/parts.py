@@ -47,13 +47,14 @@ class Lowered:
     `body` are the statements of its function, a `string.Template`: `$in0` and `$out0` stand for the
     addresses of its inputs and outputs, `${c}` for the prefix of its constants. `in_place` lists inputs whose
     memory the first output may take, element for element. `taps` is the size of the filter, for the kernels'
-    array of pointers; `padding` (zero point, length) asks for a row of zero points: `$padding` in the body.
+    array of pointers, `patch` the bytes under it where they are gathered; `padding` (zero point, length) asks for a row of zero points: `$padding` in the body.
     """
 
     constants: tuple[Constant, ...]
     body: tuple[str, ...]
     in_place: tuple[int, ...] = ()
     taps: int = 1
+    patch: int = 1
     padding: tuple[int, int] | None = None
 
 
@@ -166,11 +167,19 @@ class Site:
         )
 
 
+def clamp(site: Site) -> tuple[str, ...]:
+    """The call that applies the fused activation, if the range of int8 does not apply it already."""
+    lowest, highest = site.fused_range()
+    if (lowest, highest) == (-128, 127):
+        return ()
+    return (f"tb_clamp({lowest}, {highest}, {math.prod(site.output().shape)}, $out0);",)
+
+
 def fits(multiplier: int, exponent: int, bound: int) -> bool:
     """Whether tb_scaled holds sums up to `bound` in 32 bits on their way through this multiplier."""
     left, shift = max(exponent, 0), max(-exponent, 0)
     largest = ((bound << left) * multiplier >> 31) + 1
-    return bound << (left + 1) < 1 << 31 and (shift >= _ALL_BITS or 2 * largest + 1 + (1 << shift) < 1 << 31)
+    return bound << (left + 1) < 1 << 31 and (shift >= _ALL_BITS or 2 * largest + 1 < 1 << 31)
 
 
 def quantisation(tensor: Tensor) -> Quantisation:

@@ -13,6 +13,7 @@ from tinybench.lowering.parts import (
     Lowered,
     Scale,
     Site,
+    clamp,
     fields,
     fits,
     quantisation,
@@ -25,6 +26,8 @@ from tinybench.model import Tensor
 
 _SAME, _VALID = 0, 1
 _MAX_TAPS = 1024
+# Fewer channels than this lie under a filter in pieces too short to multiply one by one.
+_SHORT_RUN = 4
 
 
 @dataclass(frozen=True)
@@ -107,14 +110,11 @@ class _Weights:
     scales: tuple[Scale, ...]
 
     def requantisation(self, site: Site) -> str:
-        lowest, highest = site.fused_range()
         return fields(
             (
                 ("scales", "${c}_scales"),
                 ("scale_step", 1 if len(self.scales) > 1 else 0),
                 ("zero_point", zero_point(site.output())),
-                ("lowest", lowest),
-                ("highest", highest),
             )
         )
 
@@ -275,8 +275,9 @@ def depthwise_conv_2d(site: Site) -> Lowered:
     assert weights.data is not None
     rows = tuple(weights.data[channel::out_channels] for channel in range(out_channels))
     layer = _weights(site, rows, _real_multipliers(site, weights))
-    kernel = "tb_depthwise_conv_2d" if window.input[2] == out_channels else "tb_depthwise_conv_2d_multiplied"
-    return _convolution(site, window, layer, _interleaved(layer.rows, out_channels), kernel)
+    if window.input[2] != out_channels:
+        return _convolution(site, window, layer, b"".join(layer.rows), "tb_depthwise_conv_2d_multiplied")
+    return _convolution(site, window, layer, _interleaved(layer.rows, 4), "tb_depthwise_conv_2d")
 
 
 def _convolution(site: Site, window: Window, layer: _Weights, weights: bytes, kernel: str) -> Lowered:
@@ -286,6 +287,7 @@ def _convolution(site: Site, window: Window, layer: _Weights, weights: bytes, ke
             f"has a filter of {taps} positions; tensor `{site.input(1).name}` may have {_MAX_TAPS}"
         )
     padding = (zero_point(site.input(0)), window.input[2]) if window.is_padded else None
+    gathered = kernel == "tb_conv_2d" and window.input[2] < _SHORT_RUN and taps > 1
     body = structure(
         "layer",
         "tb_convolution",
@@ -294,11 +296,15 @@ def _convolution(site: Site, window: Window, layer: _Weights, weights: bytes, ke
             ("weights", "${c}_filter"),
             ("bias", "${c}_bias"),
             *((("padding", "$padding"),) if padding else ()),
+            ("gathered", int(gathered)),
             ("out", layer.requantisation(site)),
         ),
     )
+    patch = len(layer.rows[0]) if gathered else 1
     call = f"{kernel}(&layer, $in0, $out0);"
-    return Lowered(_layer_constants(weights, layer), (*body, call), taps=taps, padding=padding)
+    return Lowered(
+        _layer_constants(weights, layer), (*body, call, *clamp(site)), taps=taps, patch=patch, padding=padding
+    )
 
 
 def fully_connected(site: Site) -> Lowered:
@@ -334,7 +340,7 @@ def _dense(site: Site, layer: _Weights, batches: int) -> Lowered:
         ),
     )
     constants = _layer_constants(_interleaved(layer.rows, 4), layer)
-    return Lowered(constants, (*body, "tb_fully_connected(&layer, $in0, $out0);"))
+    return Lowered(constants, (*body, "tb_fully_connected(&layer, $in0, $out0);", *clamp(site)))
 
 
 def average_pool_2d(site: Site) -> Lowered:
@@ -355,9 +361,8 @@ def _pooling(site: Site, kernel: str) -> Lowered:
     window = _window(site, (site.whole("filter_height"), site.whole("filter_width")), (1, 1))
     if window.input[2] != window.output[2]:
         raise site.refused(f"changes the channels; tensor `{output.name}` is {list(output.shape)}")
-    lowest, highest = site.fused_range()
-    body = structure("layer", "tb_pooling", (("window", window), ("lowest", lowest), ("highest", highest)))
-    return Lowered((), (*body, f"{kernel}(&layer, $in0, $out0);"))
+    body = (f"static const tb_window window = {window};", f"{kernel}(&window, $in0, $out0);", *clamp(site))
+    return Lowered((), body)
 
 
 def mean(site: Site) -> Lowered:

@@ -39,13 +39,16 @@ static inline tile dot_single(tile sums, const int8_t *a, const int8_t *b, const
     return sums;
 }
 
-/* The runs of contiguous input that lie under the filter at positions a and b. Whole filter rows where both
- * positions are inside the image; otherwise position by position, with padding outside. */
+/* The runs of contiguous input that lie under the filter at positions a and b: one gathered copy; or whole
+ * filter rows where both positions are inside the image; or one run for each position of the filter, with
+ * padding outside. */
 typedef struct {
     const int8_t *a[TB_MAX_TAPS];
     const int8_t *b[TB_MAX_TAPS];
     int32_t count;
     int32_t length;
+    int8_t patch_a[TB_MAX_PATCH];
+    int8_t patch_b[TB_MAX_PATCH];
 } run_list;
 
 typedef struct {
@@ -84,11 +87,31 @@ static void list_taps(const tb_convolution *layer, const int8_t *input, position
     }
 }
 
+static void gather(const tb_convolution *layer, const int8_t *input, position o, int8_t *patch) {
+    const tb_window *w = &layer->window;
+    for (int32_t ky = 0, y = o.y; ky < w->filter_height; ++ky, y += w->dilation_y) {
+        for (int32_t kx = 0, x = o.x; kx < w->filter_width; ++kx, x += w->dilation_x) {
+            const bool inside = y >= 0 && y < w->input_height && x >= 0 && x < w->input_width;
+            const int8_t *run = inside ? input + (y * w->input_width + x) * w->input_channels : layer->padding;
+            for (int32_t c = 0; c < w->input_channels; ++c) {
+                *patch++ = run[c];
+            }
+        }
+    }
+}
+
 static void list_runs(const tb_convolution *layer, const int8_t *input, position a, position b, run_list *runs) {
     const tb_window *w = &layer->window;
     a = origin(w, a);
     b = origin(w, b);
-    if (is_inside(w, a) && is_inside(w, b)) {
+    if (layer->gathered) {
+        runs->count = 1;
+        runs->length = w->filter_height * w->filter_width * w->input_channels;
+        gather(layer, input, a, runs->patch_a);
+        gather(layer, input, b, runs->patch_b);
+        runs->a[0] = runs->patch_a;
+        runs->b[0] = runs->patch_b;
+    } else if (is_inside(w, a) && is_inside(w, b)) {
         runs->count = w->filter_height;
         runs->length = w->filter_width * w->input_channels;
         list_rows(w, input, a, runs->a);
@@ -101,36 +124,31 @@ static void list_runs(const tb_convolution *layer, const int8_t *input, position
     }
 }
 
-static inline int8_t finished(const tb_requantisation *out, const tb_scale *scale, int32_t sum) {
-    const int32_t value = tb_scaled(sum, scale->multiplier, scale->lift, scale->shift) + out->zero_point;
-    return (int8_t)tb_clamped(value, out->lowest, out->highest);
-}
-
 static void convolve(const tb_convolution *layer, const run_list *runs, int8_t *a, int8_t *b) {
-    const tb_requantisation *out = &layer->out;
+    const tb_requantisation out = layer->out;
     const int8_t *weights = layer->weights;
-    const tb_scale *scale = out->scales;
+    const tb_scale *scale = out.scales;
     const int32_t *bias = layer->bias;
     int32_t channels = layer->window.output_channels;
-    for (; channels >= 2; channels -= 2, bias += 2) {
+    for (; channels >= 2; channels -= 2, bias += 2, a += 2, b += 2) {
         tile sums = {bias[0], bias[1], bias[0], bias[1]};
         for (int32_t r = 0; r < runs->count; ++r, weights += 2 * runs->length) {
             sums = dot_pair(sums, runs->a[r], runs->b[r], weights, runs->length);
         }
-        *a++ = finished(out, scale, sums.a0);
-        *b++ = finished(out, scale, sums.b0);
-        scale += out->scale_step;
-        *a++ = finished(out, scale, sums.a1);
-        *b++ = finished(out, scale, sums.b1);
-        scale += out->scale_step;
+        const tb_scale scale_0 = *scale, scale_1 = scale[out.scale_step];
+        scale += 2 * out.scale_step;
+        a[0] = tb_requantised(out, scale_0, sums.a0);
+        b[0] = tb_requantised(out, scale_0, sums.b0);
+        a[1] = tb_requantised(out, scale_1, sums.a1);
+        b[1] = tb_requantised(out, scale_1, sums.b1);
     }
     if (channels == 1) {
         tile sums = {bias[0], 0, bias[0], 0};
         for (int32_t r = 0; r < runs->count; ++r, weights += runs->length) {
             sums = dot_single(sums, runs->a[r], runs->b[r], weights, runs->length);
         }
-        *a = finished(out, scale, sums.a0);
-        *b = finished(out, scale, sums.b0);
+        a[0] = tb_requantised(out, *scale, sums.a0);
+        b[0] = tb_requantised(out, *scale, sums.b0);
     }
 }
 

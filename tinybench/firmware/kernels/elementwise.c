@@ -11,7 +11,7 @@ void tb_add(const tb_elementwise *layer, const int8_t *a, const int8_t *b, int8_
     for (int32_t begin = 0; begin < l.size; begin += l.period) {
         for (int32_t i = 0; i < l.period; ++i) {
             const int32_t sum = scaled(*a++ - l.zero_point_a, l.scale_a) + scaled(b[i] - l.zero_point_b, l.scale_b);
-            *output++ = (int8_t)tb_clamped(scaled(sum, l.scale) + l.zero_point, l.lowest, l.highest);
+            *output++ = tb_saturated(scaled(sum, l.scale) + l.zero_point);
         }
     }
 }
@@ -21,8 +21,15 @@ void tb_mul(const tb_elementwise *layer, const int8_t *a, const int8_t *b, int8_
     for (int32_t begin = 0; begin < l.size; begin += l.period) {
         for (int32_t i = 0; i < l.period; ++i) {
             const int32_t product = (*a++ - l.zero_point_a) * (b[i] - l.zero_point_b);
-            *output++ = (int8_t)tb_clamped(scaled(product, l.scale) + l.zero_point, l.lowest, l.highest);
+            *output++ = tb_saturated(scaled(product, l.scale) + l.zero_point);
         }
+    }
+}
+
+void tb_clamp(int8_t lowest, int8_t highest, int32_t size, int8_t *tensor) {
+    for (int32_t i = 0; i < size; ++i) {
+        const int8_t value = tensor[i] < lowest ? lowest : tensor[i];
+        tensor[i] = value > highest ? highest : value;
     }
 }
 

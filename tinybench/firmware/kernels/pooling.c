@@ -41,8 +41,7 @@ static int32_t largest_of(const tb_window *w, patch p, int32_t channel) {
     return largest;
 }
 
-void tb_average_pool_2d(const tb_pooling *layer, const int8_t *input, int8_t *output) {
-    const tb_window *w = &layer->window;
+void tb_average_pool_2d(const tb_window *w, const int8_t *input, int8_t *output) {
     for (int32_t y = 0; y < w->output_height; ++y) {
         for (int32_t x = 0; x < w->output_width; ++x) {
             const patch p = clipped(w, input, y, x);
@@ -50,19 +49,18 @@ void tb_average_pool_2d(const tb_pooling *layer, const int8_t *input, int8_t *ou
             for (int32_t c = 0; c < w->output_channels; ++c) {
                 const int32_t sum = sum_over(w, p, c);
                 const int32_t mean = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
-                *output++ = (int8_t)tb_clamped(mean, layer->lowest, layer->highest);
+                *output++ = (int8_t)mean;
             }
         }
     }
 }
 
-void tb_max_pool_2d(const tb_pooling *layer, const int8_t *input, int8_t *output) {
-    const tb_window *w = &layer->window;
+void tb_max_pool_2d(const tb_window *w, const int8_t *input, int8_t *output) {
     for (int32_t y = 0; y < w->output_height; ++y) {
         for (int32_t x = 0; x < w->output_width; ++x) {
             const patch p = clipped(w, input, y, x);
             for (int32_t c = 0; c < w->output_channels; ++c) {
-                *output++ = (int8_t)tb_clamped(largest_of(w, p, c), layer->lowest, layer->highest);
+                *output++ = (int8_t)largest_of(w, p, c);
             }
         }
     }
@@ -77,8 +75,7 @@ void tb_mean(const tb_averaging *layer, const int8_t *input, int8_t *output) {
                 sum += *element;
             }
             const tb_scale s = layer->scale;
-            const int32_t mean = tb_scaled(sum, s.multiplier, s.lift, s.shift) + layer->zero_point;
-            *output++ = (int8_t)tb_clamped(mean, INT8_MIN, INT8_MAX);
+            *output++ = tb_saturated(tb_scaled(sum, s.multiplier, s.lift, s.shift) + layer->zero_point);
         }
         input += layer->rows * layer->channels;
     }

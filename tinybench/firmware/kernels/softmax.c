@@ -53,7 +53,7 @@ void tb_softmax(const tb_softmax_layer *layer, const int8_t *input, int8_t *outp
                 const int32_t share = tb_high_product(scale, layer->exponentials[difference]);
                 value += (share >> shift) + (int32_t)(((uint32_t)share >> (shift - 1)) & 1U);
             }
-            *output++ = (int8_t)tb_clamped(value, INT8_MIN, INT8_MAX);
+            *output++ = tb_saturated(value);
         }
         input += layer->channels;
     }

@@ -21,9 +21,10 @@ static inline int32_t tb_high_product(int32_t a, int32_t b) {
     return (int32_t)(((int64_t)a * b + (INT64_C(1) << 30)) >> 31);
 }
 
-/* value / 2^shift, rounded to nearest, halves away from zero; |value| < 2^30. */
+/* value / 2^shift, rounded to nearest, halves away from zero; |value| < 2^30. Twice the quotient is rounded down
+ * first, negative halves by one less, so that adding one and halving it rounds it to nearest. */
 static inline int32_t tb_divide_by_power(int32_t value, int32_t shift) {
-    return (2 * value + (value >> 31) + (int32_t)(UINT32_C(1) << shift)) >> (shift + 1);
+    return (((2 * value + (value >> 31)) >> shift) + 1) >> 1;
 }
 
 static inline int32_t tb_scaled(int32_t value, int32_t multiplier, int32_t lift, int32_t shift) {
@@ -32,9 +33,22 @@ static inline int32_t tb_scaled(int32_t value, int32_t multiplier, int32_t lift,
     return tb_divide_by_power(high, shift);
 }
 
-static inline int32_t tb_clamped(int32_t value, int32_t lowest, int32_t highest) {
-    value = value < lowest ? lowest : value;
-    return value > highest ? highest : value;
+/* How an accumulator becomes an int8: one scale for all channels (scale_step 0) or one for each (1). */
+typedef struct {
+    const tb_scale *scales;
+    int16_t scale_step;
+    int16_t zero_point;
+} tb_requantisation;
+
+/* The nearest int8: what does not survive narrowing becomes the limit on its side. */
+static inline int8_t tb_saturated(int32_t value) {
+    return (int8_t)(value == (int8_t)value ? value : (value >> 31) ^ INT8_MAX);
+}
+
+/* Takes its arguments by value: a store through an int8_t pointer could change what a pointer points to, and
+ * everything would be loaded again for the next channel. */
+static inline int8_t tb_requantised(tb_requantisation out, tb_scale scale, int32_t sum) {
+    return tb_saturated(tb_scaled(sum, scale.multiplier, scale.lift, scale.shift) + out.zero_point);
 }
 
 #endif

@@ -9,9 +9,14 @@
 
 #include "tb_fixed_point.h"
 
-/* Positions of the largest filter in the model: bounds an array of pointers on the stack. */
+/* Positions of the largest filter in the model: bounds arrays of pointers on the stack. */
 #ifndef TB_MAX_TAPS
 #define TB_MAX_TAPS 64
+#endif
+
+/* Bytes under the largest filter that is gathered before it is convolved: bounds an array on the stack. */
+#ifndef TB_MAX_PATCH
+#define TB_MAX_PATCH 256
 #endif
 
 /* How a window moves over an image; `pad_*` is what lies before the first row and column. */
@@ -24,21 +29,15 @@ typedef struct {
     int16_t pad_y, pad_x;
 } tb_window;
 
-/* How an accumulator becomes an int8: one scale for all channels (scale_step 0) or one for each (1). */
-typedef struct {
-    const tb_scale *scales;
-    int16_t scale_step;
-    int16_t zero_point;
-    int16_t lowest, highest;
-} tb_requantisation;
-
 /* `padding` is a row of input zero points, one for each input channel, that stands for what lies outside.
- * `bias` already holds -input_zero_point times the sum of the channel's weights. */
+ * `bias` already holds -input_zero_point times the sum of the channel's weights. `gathered` asks tb_conv_2d to
+ * copy what lies under the filter first, which pays where it lies in many short pieces. */
 typedef struct {
     tb_window window;
     const int8_t *weights;
     const int32_t *bias;
     const int8_t *padding;
+    int16_t gathered;
     tb_requantisation out;
 } tb_convolution;
 
@@ -46,10 +45,11 @@ typedef struct {
  * channel follows alone. */
 void tb_conv_2d(const tb_convolution *layer, const int8_t *input, int8_t *output);
 
-/* Weights: [filter_height][filter_width][channels]; output channel c reads input channel c. */
+/* Weights: for each four channels [filter_height][filter_width][4]; the last one to three follow alone. Output
+ * channel c reads input channel c. */
 void tb_depthwise_conv_2d(const tb_convolution *layer, const int8_t *input, int8_t *output);
 
-/* The same with several output channels for each input channel. */
+/* Weights: [output_channels][filter_height][filter_width]; several output channels read each input channel. */
 void tb_depthwise_conv_2d_multiplied(const tb_convolution *layer, const int8_t *input, int8_t *output);
 
 /* Weights: for each four output channels [input_channels][4]; the last one to three follow alone. */
@@ -62,13 +62,8 @@ typedef struct {
 
 void tb_fully_connected(const tb_dense *layer, const int8_t *input, int8_t *output);
 
-typedef struct {
-    tb_window window;
-    int16_t lowest, highest;
-} tb_pooling;
-
-void tb_average_pool_2d(const tb_pooling *layer, const int8_t *input, int8_t *output);
-void tb_max_pool_2d(const tb_pooling *layer, const int8_t *input, int8_t *output);
+void tb_average_pool_2d(const tb_window *window, const int8_t *input, int8_t *output);
+void tb_max_pool_2d(const tb_window *window, const int8_t *input, int8_t *output);
 
 /* The mean of `rows` rows of `channels` values each, for every one of `batches`. */
 typedef struct {
@@ -84,7 +79,6 @@ void tb_mean(const tb_averaging *layer, const int8_t *input, int8_t *output);
 typedef struct {
     int32_t size, period;
     int16_t zero_point_a, zero_point_b, zero_point;
-    int16_t lowest, highest;
     tb_scale scale_a, scale_b, scale;
 } tb_elementwise;
 
@@ -99,6 +93,10 @@ typedef struct {
 } tb_softmax_layer;
 
 void tb_softmax(const tb_softmax_layer *layer, const int8_t *input, int8_t *output);
+
+/* Keeps every element within [lowest, highest]: what is left of a fused activation that the range of an int8 does
+ * not already give. */
+void tb_clamp(int8_t lowest, int8_t highest, int32_t size, int8_t *tensor);
 
 /* Any function of one int8: `table` is indexed by value + 128. */
 void tb_lookup(const int8_t *table, int32_t size, const int8_t *input, int8_t *output);
