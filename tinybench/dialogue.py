@@ -6,6 +6,7 @@ nothing more is asked of this link. Which verbs there are is `session.py`'s busi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -57,6 +58,7 @@ class Dialogue:
         self._lines = Lines(link)
         self._explain_fault = explain_fault
         self._ended: TinyBenchError | None = None
+        self._silence: LinkTimeout | None = None
         self.clock = clock
         self.patience = patience
         self.limit = limit
@@ -105,8 +107,8 @@ class Dialogue:
                     lines.append(line.removesuffix(READY))
                     break
                 lines.append(line)
-        except LinkTimeout:
-            raise self.end(self._too_late(what, within_s, lines)) from None
+        except LinkTimeout as silence:
+            raise self.end(_with_notes_of(silence, self._too_late(what, within_s, lines))) from None
         except LinkClosed as closed:
             closed.add_note(f"during {what}")
             raise self.end(closed) from None
@@ -129,19 +131,16 @@ class Dialogue:
 
     def synchronise(self, deadline: Deadline) -> None:
         """Ask for the name until it is heard; only `m-name-` proves that an answer is the answer."""
-        attempt = 0
-        while deadline.remaining_s() > 0:
-            attempt += 1
+        for attempt in range(1, math.ceil(self.patience.handshake_s / self.patience.name_s) + 1):
             if self.hears_name(deadline.sooner(self.patience.name_s)):
                 if attempt > 1:  # answers to the other questions may still be on their way, each as late
                     self.settle(attempt * self.patience.name_s)
                 return
-        raise self.end(
-            DeadlineExceeded(
-                f"the device never answered to `name` within {self.patience.handshake_s:g} s",
-                hint="check baud rate and port; another program may hold the board in reset",
-            )
+        mute = DeadlineExceeded(
+            f"the device never answered to `name` within {self.patience.handshake_s:g} s",
+            hint="check baud rate and port; another program may hold the board in reset",
         )
+        raise self.end(_with_notes_of(self._silence, mute))
 
     def hears_name(self, deadline: Deadline) -> bool:
         """Whether `name` is answered in full before `deadline`; anything else said meanwhile is skipped."""
@@ -153,7 +152,8 @@ class Dialogue:
                     raise self.end(self._fault(line, "`name`"))
             while not self._lines.read(deadline).endswith(READY):
                 pass
-        except LinkTimeout:
+        except LinkTimeout as silence:
+            self._silence = silence
             return False
         return True
 
@@ -206,3 +206,11 @@ class Dialogue:
         if self.limit.remaining_s() == 0:
             return DeadlineExceeded(f"the case's time was used up during {what}{last}")
         return LinkTimeout(f"the device did not finish answering {what} within {within_s:.3g} s{last}")
+
+
+def _with_notes_of(silence: LinkTimeout | None, error: TinyBenchError) -> TinyBenchError:
+    """What the link knew about its silence (where the core was, that it waits) goes along."""
+    if silence is not None:
+        for note in (silence.message, *getattr(silence, "__notes__", ())):
+            error.add_note(note)
+    return error

@@ -61,8 +61,8 @@ class Session:
         """Let the device finish booting, agree on who is speaking, and learn dialect and capabilities.
 
         `baud` is the line's speed, by which time-outs are predicted. `limit` bounds everything this session
-        will ever do; `explain_fault` turns the registers of a fault into sentences. Raises DeadlineExceeded if
-        nobody answers to `name`, FirmwareFault, LinkClosed, ProtocolError.
+        will ever do; `explain_fault` turns the registers of a fault into sentences. Raises DeadlineExceeded
+        if nobody answers to `name`, FirmwareFault, LinkClosed, ProtocolError.
         """
         dialogue = Dialogue(
             link,
