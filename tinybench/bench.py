@@ -25,7 +25,7 @@ from tinybench.plan import PlannedCase
 from tinybench.records import Case, Conditions, Failure, Gap, Git, GoldenCheck, Host, Provenance, Run
 from tinybench.session import Session
 from tinybench.store import new_run_id
-from tinybench.target import Image, ImageKind, Link, Target
+from tinybench.target import ChangesBaud, Image, ImageKind, Link, Target
 from tinybench.workload import Workload
 
 R = TypeVar("R")
@@ -224,7 +224,14 @@ class _Attempt:
                 limit=self._limit,
                 explain_fault=lambda text: faults.explain(image.elf, faults.registers_in(text)),
             )
+            self._speed_up(link, session)
             return work(link, session, image)
+
+    def _speed_up(self, link: Link, session: Session) -> None:
+        """Use the fastest rate both ends can: an input of 27 KB takes 2.4 s at 115200 baud."""
+        serial = self._case.target.serial
+        if isinstance(link, ChangesBaud) and session.offers("baud") and serial.fastest_baud > serial.baud:
+            session.set_baud(serial.fastest_baud, link.set_baud)
 
     def _logged(self, link: Link, image: Image, open_things: ExitStack) -> Link:
         if self._bench.logs is None:

@@ -6,6 +6,7 @@ waits, and never otherwise, so that hours pass in no time and no test depends on
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections import Counter, deque
@@ -21,6 +22,7 @@ ALL_CAPABILITIES = ("caps", "id", "clk", "bin", "out", "lat", "mem", "layers", "
 _BUFFER_CHARACTERS = 80
 _LAPS_START_US = (1 << 32) - 100_000  # the counter wraps soon after reset: nobody may forget that it does
 _CLOCK_LOOP_ITERATIONS = 10_000
+_BAUD_CONFIRM_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Faults:
     `clock_ratio` are about the device's clock; with `wrap_mhz` its timestamps are 32-bit cycles divided by
     that, so they wrap every 2^32 cycles. `trailing_comma` follows the results. `plain_errors` have no `e-[`
     and end in a bare line feed. `closes_after` is the number of bytes after which the pipe is gone.
+    `deaf_above` is the speed above which nothing gets through.
     """
 
     mute: bool = False
@@ -52,6 +55,7 @@ class Faults:
     trailing_comma: bool = False
     plain_errors: bool = False
     closes_after: int | None = None
+    deaf_above: int | None = None
 
 
 FAULT_REGISTERS = (
@@ -120,6 +124,8 @@ class FakeFirmware:
         self._output = b""
         self._damaged_loads = 0
         self._turns = 0
+        self._baud = self._host_baud = self._safe_baud = self.line.baud
+        self._baud_until_s = math.inf
         if boots and not self.faults.mute:
             self._print([*self._boot_block(), "m-ready"])
 
@@ -133,7 +139,11 @@ class FakeFirmware:
         """Send bytes to the firmware, which acts on each complete command at once."""
         self._refuse_if_closed()
         self.received += data
-        self._device_s = max(self._device_s, self._now_s) + len(data) * 10 / self.line.baud
+        if self._now_s > self._baud_until_s:
+            self._baud, self._baud_until_s = self._safe_baud, math.inf
+        if self._host_baud != self._baud or (self.faults.deaf_above or math.inf) < self._baud:
+            return
+        self._device_s = max(self._device_s, self._now_s) + len(data) * 10 / self._baud
         for byte in data:
             if self._raw_expected:
                 self._take_raw(byte)
@@ -163,6 +173,10 @@ class FakeFirmware:
             self._refuse_if_closed()
         return data
 
+    def set_baud(self, baud: int) -> None:
+        """Change the speed of the host's end."""
+        self._host_baud = baud
+
     def close(self) -> None:
         """The cable is pulled."""
         self.closed = True
@@ -177,7 +191,7 @@ class FakeFirmware:
         self._print_bytes("".join(line + ending for line in lines).encode())
 
     def _print_bytes(self, data: bytes) -> None:
-        self._device_s += len(data) * 10 / self.line.baud
+        self._device_s += len(data) * 10 / self._baud
         self._arrivals.append((self._device_s, data))
 
     def _boot_block(self) -> list[str]:
@@ -211,13 +225,18 @@ class FakeFirmware:
             self._print(lines[:middle])
             self._print_bytes(b"\xff\x00\xfe\x80garbage\n")
             lines = lines[middle:]
-        plain = [line for line in lines if not line.startswith(("m-", "e-"))]
-        if self.faults.plain_errors and plain:
-            self._print(plain, ending="\n")
-            lines = []
-        self._print([*lines, "m-ready"])
-        if struck(self.faults.doubled_ready):
-            self._print(["m-ready"])
+        bare = self.faults.plain_errors and lines and not lines[0].startswith(("m-", "e-"))
+        self._print(lines, ending="\n" if bare else "\r\n")
+        self._print(["m-ready"] * (2 if struck(self.faults.doubled_ready) else 1))
+        self._note_speed(command)
+
+    def _note_speed(self, command: str) -> None:
+        """A new rate holds from here on, if a `name` confirms it in time."""
+        if command == "name":
+            self._baud_until_s = math.inf
+        elif command.startswith("tb baud") and "baud" in self.image.capabilities:
+            self._safe_baud, self._baud = self._baud, int(command.removeprefix("tb baud"))
+            self._baud_until_s = self._now_s + _BAUD_CONFIRM_S
 
     # --- the verbs ---
 

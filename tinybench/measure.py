@@ -164,13 +164,14 @@ def _counted(
     link: CountsInstructions, session: Session, workload: Workload, allowed: int, notes: tuple[str, ...]
 ) -> Clean:
     """One inference of each golden input, counted, after one that is not: engines may prepare lazily."""
-    _warm_up(session, workload)
     checks: list[GoldenCheck] = []
     counts: list[int] = []
     walls_s: list[float] = []
     profiles: list[ExecutionProfile] = []
     for golden in workload.goldens:
         session.load(golden.data)
+        if not checks:
+            session.infer(1, 0)
         link.reset_profile()
         walls_s.append(session.infer(1, 0).host_s)
         profile = link.profile()
@@ -193,11 +194,6 @@ def _counted(
         simulated_wall_s=statistics.median(walls_s),
         notes=notes,
     )
-
-
-def _warm_up(session: Session, workload: Workload) -> None:
-    session.load(workload.goldens[0].data)
-    session.infer(1, 0)
 
 
 def _of_one_inference(profile: ExecutionProfile) -> int:

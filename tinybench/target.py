@@ -160,6 +160,14 @@ class Adapter(Protocol):
         """Load `image`, start it from reset, and hand back its pipe; leaving frees the device, always."""
 
 
+@runtime_checkable
+class ChangesBaud(Protocol):
+    """A link over a line whose speed can be changed."""
+
+    def set_baud(self, baud: int) -> None:
+        """Change the speed of this end."""
+
+
 @dataclass(frozen=True)
 class Invocation:
     """One inclusive execution of a watched function, in the order of returns."""

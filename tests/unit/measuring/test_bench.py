@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from tinybench.errors import BuildError, DoesNotFit, SetupError
 from tinybench.fakes import Faults
 from tinybench.links import passed
 from tinybench.records import Gap, Run
+from tinybench.target import Serial
 
 
 class Kept:
@@ -269,6 +271,15 @@ def test_run_ids_sort_by_time_and_are_unique(desk):
     ids = [run.run_id for run in runs]
     assert ids == sorted(ids)
     assert len(set(ids)) == 5
+
+
+def test_the_fastest_rate_of_the_target_is_used(desk):
+    serial = Serial(baud=115200, fastest_baud=921600)
+    fast = replace(desk, target=desk.target.model_copy(update={"serial": serial}))
+    links = []
+    case, on = setup(fast, lambda image: links.append(desk.firmware(image.kind)) or links[-1])
+    assert names(bench.run([case], on))[-1] == "Recorded"
+    assert all("tb baud 921600" in link.commands for link in links)
 
 
 def test_events_name_their_case(desk):
