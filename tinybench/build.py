@@ -81,7 +81,7 @@ def build(
         generated = scratch / "generated"
         generated.mkdir()
         sources = engine.generate(workload, target, generated)
-        for name, text in _headers(workload, sources, target, kind).items():
+        for name, text in headers(workload, sources, target, kind).items():
             (generated / name).write_text(text, encoding="utf-8")
         recipe = _recipe(sources, generated, target, compiler, kind)
         kept = images / _digest(recipe, generated, sources)
@@ -123,7 +123,7 @@ def _recipe(
     )
 
 
-def _headers(workload: Workload, sources: Sources, target: Target, kind: ImageKind) -> dict[str, str]:
+def headers(workload: Workload, sources: Sources, target: Target, kind: ImageKind) -> dict[str, str]:
     """Facts that the firmware needs or reports: `tb_workload.h` and `tb_target.h`, by name."""
     spec = workload.spec
     elements = math.prod(workload.model.tensors[workload.model.inputs[0]].shape)

@@ -26,6 +26,7 @@ _DIALECT = (
     "-ffunction-sections",
     "-fdata-sections",
     "-fno-common",
+    "-ffp-contract=off",  # or clang fuses a * b + c, GCC does not, and their floats differ
     "-fno-unwind-tables",
     "-fno-asynchronous-unwind-tables",
     "-fno-stack-protector",

@@ -1,16 +1,22 @@
 /* The smallest engine there is, for tests of the firmware around it: each output is the input's value plus 1,
- * wrapped; the first input byte can ask for trouble. Like a real engine it overwrites its input. */
+ * wrapped. Like a real engine it overwrites its input. The first byte of an input may be an order: to fail, to
+ * fault, to overflow the stack, or to use some of it and answer where, as the first four bytes of the output. */
 #include <stddef.h>
 #include <string.h>
 
 #include "tb_engine.h"
 #include "tb_workload.h"
 
-enum { ORDER_FAIL = 0x71, ORDER_FAULT = 0x72, ORDER_STACK = 0x73, ORDER_OVERFLOW = 0x74, STACK_USER_BYTES = 1234 };
+enum { ORDER_FAIL = 0x71, ORDER_FAULT = 0x72, ORDER_STACK = 0x73, ORDER_OVERFLOW = 0x74 };
+enum { STACK_USER_BYTES = 1234, DESCENTS = 100000 };
 
-/* .tb_arena as real engines have it; the host's linker puts it among its own. */
-static __attribute__((aligned(16))) int8_t arena[TB_INPUT_ELEMENTS];
+
+#if defined(__arm__)
+__attribute__((section(".tb_arena")))
+#endif
+static _Alignas(16) int8_t arena[TB_INPUT_ELEMENTS];
 static int8_t output[TB_INPUT_ELEMENTS];
+static uintptr_t deepest;
 
 tb_status tb_op_000(void);
 tb_status tb_op_001(void);
@@ -40,6 +46,7 @@ tb_tensor tb_engine_output(void) {
 /* A leaf that writes to the deepest of 1,234 bytes of its own. */
 __attribute__((noinline)) void tiny_use_stack(void) {
     volatile uint8_t used[STACK_USER_BYTES];
+    deepest = (uintptr_t)used;
     for (uint32_t i = 0; i < sizeof used; i++) {
         used[i] = (uint8_t)i;
     }
@@ -53,12 +60,13 @@ __attribute__((noinline)) uint32_t tiny_descend(uint32_t depth) {
 
 __attribute__((noinline)) tb_status tb_op_000(void) {
     const uint8_t order = (uint8_t)arena[0];
+    deepest = 0;
     if (order == ORDER_FAULT) {
         *(volatile uint32_t *)(uintptr_t)0xCCCCCCCCU = 1;
     } else if (order == ORDER_STACK) {
         tiny_use_stack();
     } else if (order == ORDER_OVERFLOW) {
-        (void)tiny_descend(100000U);
+        (void)tiny_descend(DESCENTS);
     }
     return order == ORDER_FAIL ? TB_ERR_OPERATOR : TB_OK;
 }
@@ -66,6 +74,9 @@ __attribute__((noinline)) tb_status tb_op_000(void) {
 __attribute__((noinline)) tb_status tb_op_001(void) {
     for (uint32_t i = 0; i < sizeof arena; i++) {
         output[i] = (int8_t)(uint8_t)((uint8_t)arena[i] + 1U);
+    }
+    if (deepest != 0) {
+        memcpy(output, &deepest, sizeof(uint32_t));
     }
     memset(arena, 0, sizeof arena);
     return TB_OK;

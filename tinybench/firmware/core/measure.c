@@ -69,6 +69,7 @@ void tb_measure_window(uint32_t count, uint32_t warmup) {
     if (status == TB_OK) {
         status = window(count, &start, &end);
     }
+    tb_results_take(status);
     if (status != TB_OK) {
         tb_say_error(status);
         return;
@@ -105,12 +106,15 @@ static void say_times(uint32_t count) {
 
 void tb_measure_each(uint32_t count, uint32_t warmup) {
     tb_status status = count > MOST_TIMED ? TB_ERR_COUNT : prepare();
-    if (status == TB_OK) {
-        status = infer(warmup);
+    if (status != TB_OK) {
+        tb_say_error(status);
+        return;
     }
+    status = infer(warmup);
     if (status == TB_OK) {
         status = time_each(count);
     }
+    tb_results_take(status);
     if (status != TB_OK) {
         tb_say_error(status);
         return;

@@ -7,6 +7,7 @@
     X(TB_ERR_ARENA, "Arena too small")                           \
     X(TB_ERR_INPUT_SIZE, "Input size does not match the tensor") \
     X(TB_ERR_OPERATOR, "Operator failed")                        \
+    X(TB_ERR_NO_OUTPUT, "No inference yet")                      \
     X(TB_ERR_NO_LOAD, "No load in progress")                     \
     X(TB_ERR_LOAD_SIZE, "Load does not fit the buffer")          \
     X(TB_ERR_SILENCE, "Data stopped")                            \

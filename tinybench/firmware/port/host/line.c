@@ -1,13 +1,11 @@
-/* This computer as a board: standard input and output are the line, the monotonic clock counts nanoseconds. */
+/* This computer as a board: standard input and output are the line. */
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tb_port.h"
 
-enum { NANOSECONDS = 1000000000, RECEIVE_BYTES = 4096, REST_MS = 1, LEAST_BAUD = 1200, MOST_BAUD = 4000000 };
+enum { RECEIVE_BYTES = 4096, REST_MS = 1, LEAST_BAUD = 1200, MOST_BAUD = 4000000 };
 
 static struct {
     uint8_t bytes[RECEIVE_BYTES];
@@ -57,16 +55,6 @@ bool tb_port_baud_possible(uint32_t baud) {
 
 void tb_port_set_baud(uint32_t baud) {
     (void)baud;
-}
-
-uint32_t tb_port_ticks(void) {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint32_t)((uint64_t)now.tv_sec * NANOSECONDS + (uint64_t)now.tv_nsec);
-}
-
-uint32_t tb_port_ticks_per_second(void) {
-    return NANOSECONDS;
 }
 
 void tb_port_marker(bool high) {
