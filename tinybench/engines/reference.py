@@ -82,12 +82,7 @@ def generate(model: Model, into: Path) -> Sources:
     return Sources(
         files=(into / "weights.c", into / "model.c", *sorted(kernels.glob("*.c"))),
         include_dirs=(into, kernels, _FIRMWARE / "include"),
-        defines=MappingProxyType(
-            {
-                "TB_MAX_TAPS": str(max(o.taps for o in operators)),
-                "TB_MAX_PATCH": str(max(o.patch for o in operators)),
-            }
-        ),
+        defines=MappingProxyType({macro: str(least) for macro, least in _limits(operators).items()}),
         operators=tuple(operator.name for operator in model.operators),
         arena=plan,
         version=VERSION,
@@ -97,6 +92,11 @@ def generate(model: Model, into: Path) -> Sources:
 def _offsets(plan: ArenaPlan) -> Mapping[int, int]:
     """Where each activation lies, by index of its tensor."""
     return {tensor: buffer.offset for tensor, buffer in zip(plan.tensors, plan.buffers, strict=True)}
+
+
+def _limits(operators: Sequence[Lowered]) -> Mapping[str, int]:
+    """The sizes of the kernels' arrays on the stack that this model needs."""
+    return {"TB_MAX_TAPS": max(o.taps for o in operators), "TB_MAX_PATCH": max(o.patch for o in operators)}
 
 
 def _stem(operator: Operator) -> str:
@@ -168,6 +168,9 @@ class _Text:
         yield '#include "tb_engine.h"'
         yield '#include "tb_kernels.h"'
         yield '#include "weights.h"'
+        yield ""
+        for macro, least in _limits(self.operators).items():
+            yield f'_Static_assert({macro} >= {least}, "{macro} is too small for this model");'
         yield ""
         yield "#define OPERATOR __attribute__((noinline)) void"
         yield "#if defined(__APPLE__)"

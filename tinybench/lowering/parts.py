@@ -47,7 +47,8 @@ class Lowered:
     `body` are the statements of its function, a `string.Template`: `$in0` and `$out0` stand for the
     addresses of its inputs and outputs, `${c}` for the prefix of its constants. `in_place` lists inputs whose
     memory the first output may take, element for element. `taps` is the size of the filter, for the kernels'
-    array of pointers, `patch` the bytes under it where they are gathered; `padding` (zero point, length) asks for a row of zero points: `$padding` in the body.
+    array of pointers, `patch` the bytes under it where they are gathered; `padding` (zero point, length) asks
+    for a row of zero points: `$padding` in the body.
     """
 
     constants: tuple[Constant, ...]

@@ -1,0 +1,100 @@
+"""Whole trained models: our engine equals TensorFlow Lite Micro's reference kernels to the bit."""
+
+# ruff: noqa: PLR0917 - fixtures and parameters
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tinybench import tflite
+from tinybench.model import tensor_bytes
+
+RANDOM_INPUTS = 20
+
+OFFICIAL = (
+    "ad01_int8",
+    "hello_world_int8",
+    "kws_ref_model",
+    "micro_speech_quantized",
+    "person_detect",
+    "pretrainedResnet_quant",
+    "str_ww_ref_model",
+    "vww_96_int8",
+)
+
+
+def differing(data, host_build, tflm, some_inputs):
+    model = tflite.read(data)
+    ours, theirs = host_build.run(model), tflm(data)
+    size = tensor_bytes(model.tensors[model.inputs[0]])
+    return [i for i, x in enumerate(some_inputs(size, RANDOM_INPUTS)) if ours(x) != theirs(x)]
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_official_models_are_equal_to_the_bit(name, official_models, host_build, tflm, some_inputs):
+    data = (official_models / f"{name}.tflite").read_bytes()
+    assert differing(data, host_build, tflm, some_inputs) == []
+
+
+FAULTS = (
+    ("convolution", "kws_ref_model", "sums.a1 += a * w1;", "sums.a1 += a * (w1 ^ 1);"),
+    ("depthwise", "kws_ref_model", "tap[3] * weights[3]", "tap[3] * (weights[3] ^ 1)"),
+    ("dense", "ad01_int8", "value * weights[2]", "value * (weights[2] ^ 1)"),
+    ("pooling", "kws_ref_model", "sum - count / 2", "sum"),
+    ("softmax", "kws_ref_model", "q2_one = INT32_C(1) << 29", "q2_one = INT32_C(1) << 28"),
+)
+
+
+@pytest.mark.parametrize(("kernel", "name", "sound", "broken"), FAULTS, ids=[fault[0] for fault in FAULTS])
+def test_a_broken_kernel_gives_other_outputs(
+    kernel, name, sound, broken, official_models, host_build, tflm, some_inputs, tmp_path
+):
+    """The comparison can fail: the fault is put into a copy, never into our sources."""
+    data = (official_models / f"{name}.tflite").read_bytes()
+    model = tflite.read(data)
+    sources = host_build.generate(model)
+    copies = []
+    for file in (file for file in sources.files if file.parent != sources.include_dirs[0]):
+        text = file.read_text(encoding="utf-8")
+        assert (sound in text) == (file.stem == kernel)
+        copies.append(tmp_path / file.name)
+        copies[-1].write_text(text.replace(sound, broken), encoding="utf-8")
+    ours, theirs = host_build.load(host_build.library(sources, copies)), tflm(data)
+    size = tensor_bytes(model.tensors[model.inputs[0]])
+    assert any(ours(x) != theirs(x) for x in some_inputs(size, 4))
+
+
+MAIN = """
+#include "tb_engine.h"
+int main(void) {
+    if (tb_engine_init() != TB_OK) return 2;
+    for (int round = 0; round < 4; ++round) {
+        const tb_tensor in = tb_engine_input();
+        for (uint32_t i = 0; i < in.bytes; ++i) {
+            const int value = round < 2 ? 255 * round - 128 : (int)(((i + round) * 2654435761u) >> 13);
+            ((int8_t *)in.data)[i] = (int8_t)value;
+        }
+        if (tb_engine_invoke() != TB_OK) return 3;
+    }
+    return 0;
+}
+"""
+
+
+@pytest.mark.needs("gcc")
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_sanitizers_find_nothing(name, official_models, host_build, tmp_path):
+    """No signed overflow, no shift too far, no byte outside an array."""
+    sources = host_build.generate(tflite.read((official_models / f"{name}.tflite").read_bytes()))
+    main = tmp_path / "main.c"
+    main.write_text(MAIN, encoding="utf-8")
+    program = tmp_path / "program"
+    words = ["-O1", "-g", "-std=c11", "-fsanitize=undefined,address", "-fno-sanitize-recover=all"]
+    words += [f"-I{folder}" for folder in sources.include_dirs]
+    words += [f"-D{macro}={value}" for macro, value in sources.defines.items()]
+    subprocess.run(["gcc", *words, "-o", program, main, *map(Path, sources.files)], check=True)
+    done = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
