@@ -102,10 +102,7 @@ class Dialogue:
         lines: list[bytes] = []
         try:
             self._link.write(sent)
-            while (line := self._hear(deadline, what)) != READY:
-                if line.endswith(READY):  # text without a line feed came before it
-                    lines.append(line.removesuffix(READY))
-                    break
+            while (line := self._hear(deadline, what)) != READY:  # alone on its line, or it is only text
                 lines.append(line)
         except LinkTimeout as silence:
             raise self.end(_with_notes_of(silence, self._too_late(what, within_s, lines))) from None

@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from tinybench.errors import LinkClosed, LinkTimeout
 from tinybench.target import Device, ExecutionProfile, Image, Invocation, Link, Target
@@ -391,6 +392,7 @@ class FakeSimulator:
         self.write = firmware.write
         self.read = firmware.read
         self.clock = firmware.clock
+        self.close = firmware.close
 
     def reset_profile(self) -> None:
         """Start counting from zero."""
@@ -407,6 +409,11 @@ class FakeSimulator:
             invocations=(Invocation("tb_engine_invoke", each),) * times,
             inference={"tb_engine_invoke": each * times},
         )
+
+
+@runtime_checkable
+class _Closes(Protocol):
+    def close(self) -> None: ...
 
 
 @dataclass
@@ -432,6 +439,11 @@ class FakeAdapter:
         self.open_now += 1
         self.kinds[image.kind] += 1
         try:
-            yield self.make(device, image)
+            link = self.make(device, image)
+            try:
+                yield link
+            finally:
+                if isinstance(link, _Closes):
+                    link.close()
         finally:
             self.open_now -= 1
