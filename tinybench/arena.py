@@ -61,10 +61,9 @@ def lifetimes(model: Model) -> tuple[Lifetime, ...]:
     first = dict.fromkeys(model.inputs, 0)
     last = dict(first)
     for operator in model.operators:
-        for index in operator.outputs:
-            first.setdefault(index, operator.index)
         for index in (*operator.inputs, *operator.outputs):
             if index != -1:
+                first.setdefault(index, operator.index)
                 last[index] = operator.index
     for index in model.outputs:
         first.setdefault(index, 0)
@@ -72,7 +71,7 @@ def lifetimes(model: Model) -> tuple[Lifetime, ...]:
     return tuple(
         Lifetime(t.index, _aligned(tensor_bytes(t)), 0, end)
         if t.variable
-        else Lifetime(t.index, _aligned(tensor_bytes(t)), first.get(t.index, last[t.index]), last[t.index])
+        else Lifetime(t.index, _aligned(tensor_bytes(t)), first[t.index], last[t.index])
         for t in model.tensors
         if t.index in last and t.data is None
     )
@@ -217,7 +216,7 @@ def _shareable(model: Model, spans: Sequence[Lifetime], in_place: InPlace) -> tu
             continue
         allowed = {0} if operator.name == "RESHAPE" else set(in_place(operator))
         target = operator.outputs[0]
-        for position in sorted(allowed):
+        for position in sorted(p for p in allowed if p < len(operator.inputs)):
             source = operator.inputs[position]
             read_at = {p for p, index in enumerate(operator.inputs) if index == source}
             span = by_tensor.get(source)

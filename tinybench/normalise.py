@@ -37,35 +37,28 @@ def _unwrapped_input(model: Model, operators: list[Operator], index: int) -> int
     """Follow a float input through its QUANTIZE, and through a RESHAPE of what that made."""
     if model.tensors[index].dtype != "float32":
         return index
-    quantised = _only_reader(model, operators, index, "QUANTIZE")
-    if quantised is None or model.tensors[quantised.outputs[0]].dtype not in _QUANTISED:
+    quantise = _only_reader(model, operators, index, "QUANTIZE")
+    if quantise is None or model.tensors[quantise.outputs[0]].dtype not in _QUANTISED:
         return index
-    operators.remove(quantised)
-    index = quantised.outputs[0]
-    reshape = _only_reader(model, operators, index, "RESHAPE")
+    operators.remove(quantise)
+    reshape = _only_reader(model, operators, quantise.outputs[0], "RESHAPE")
     if reshape is None:
-        return index
+        return quantise.outputs[0]
     operators.remove(reshape)
     return reshape.outputs[0]
 
 
 def _unwrapped_output(model: Model, operators: list[Operator], index: int, inputs: Collection[int]) -> int:
     """Follow a float output back through its DEQUANTIZE, and through a RESHAPE of what that took."""
-    dequantised = _writer(operators, index, "DEQUANTIZE")
-    if dequantised is None or model.tensors[index].dtype != "float32" or _readers(operators, index):
+    if model.tensors[index].dtype != "float32":
         return index
-    source = dequantised.inputs[0]
-    if model.tensors[source].dtype not in _QUANTISED or source in inputs or source in model.outputs:
+    dequantise = _only_writer(model, operators, index, "DEQUANTIZE", inputs)
+    if dequantise is None or model.tensors[dequantise.inputs[0]].dtype not in _QUANTISED:
         return index
-    operators.remove(dequantised)
-    reshape = _writer(operators, source, "RESHAPE")
-    if (
-        reshape is None
-        or source in model.outputs
-        or _readers(operators, source)
-        or reshape.inputs[0] in inputs
-    ):
-        return source
+    operators.remove(dequantise)
+    reshape = _only_writer(model, operators, dequantise.inputs[0], "RESHAPE", inputs)
+    if reshape is None:
+        return dequantise.inputs[0]
     operators.remove(reshape)
     return reshape.inputs[0]
 
@@ -75,15 +68,25 @@ def _readers(operators: Sequence[Operator], index: int) -> list[Operator]:
 
 
 def _only_reader(model: Model, operators: Sequence[Operator], index: int, name: str) -> Operator | None:
-    """The one operator that reads this tensor as its first input, if that is all that is done with it."""
+    """The operator that turns this tensor into one other, if that is all that is done with it."""
     readers = _readers(operators, index)
-    if len(readers) != 1 or readers[0].name != name or index in model.outputs:
+    if len(readers) != 1 or index in model.outputs:
         return None
-    return readers[0] if readers[0].inputs[0] == index else None
+    (reader,) = readers
+    fits = reader.name == name and reader.inputs[0] == index and len(reader.outputs) == 1
+    return reader if fits else None
 
 
-def _writer(operators: Sequence[Operator], index: int, name: str) -> Operator | None:
-    return next((o for o in operators if o.name == name and index in o.outputs), None)
+def _only_writer(
+    model: Model, operators: Sequence[Operator], index: int, name: str, inputs: Collection[int]
+) -> Operator | None:
+    """The operator that makes this tensor of one other that the core has computed, if nothing reads it."""
+    writer = next((o for o in operators if o.name == name and index in o.outputs), None)
+    if writer is None or len(writer.outputs) != 1 or not writer.inputs or _readers(operators, index):
+        return None
+    source = writer.inputs[0]
+    computed = any(source in operator.outputs for operator in operators)
+    return writer if computed and source not in inputs and source not in model.outputs else None
 
 
 def _drop_unread_shapes(operators: list[Operator], outputs: Collection[int]) -> None:

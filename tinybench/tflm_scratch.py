@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from tinybench.model import Model, Operator, Tensor, element_bytes
+from tinybench.model import Model, Operator, Tensor, tensor_bytes
 
 _INT32_BYTES = 4
 _INT64_BYTES = 8
@@ -58,8 +58,7 @@ def _svdf(inputs: Mapping[int, Tensor], output: Tensor) -> tuple[int, ...]:
 
 def _lstm(inputs: Mapping[int, Tensor], _output: Tensor) -> tuple[int, ...]:
     """unidirectional_sequence_lstm.cc: the state of four gates."""
-    cell = inputs[_LSTM_CELL_STATE]
-    return (math.prod(cell.shape) * element_bytes(cell.dtype),) * _LSTM_GATES
+    return (tensor_bytes(inputs[_LSTM_CELL_STATE]),) * _LSTM_GATES
 
 
 def _reduced(inputs: Mapping[int, Tensor], _output: Tensor) -> tuple[int, ...]:
