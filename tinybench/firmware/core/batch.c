@@ -38,7 +38,7 @@ static void help_verb(char **words) {
     (void)words;
     tb_say(firmware_version);
     tb_say("");
-    tb_say("tinybench: commands end with a percent sign, replies with m-ready");
+    tb_say("tinybench: commands end with a percent sign, replies with a ready line");
     tb_say("name | profile | timestamp | results");
     tb_say("db load N | db HEX | db print");
     tb_say("infer N W: N timed inferences (1) after W others (10)");
