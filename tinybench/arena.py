@@ -117,7 +117,8 @@ def plan_smallest(model: Model, in_place: InPlace = lambda _operator: ()) -> Are
     """
     spans = lifetimes(model)
     candidates = []
-    for pairs in ((), _shareable(model, spans, in_place)):
+    # Of equal plans the first is taken: what works in place saves the copy of a RESHAPE.
+    for pairs in (_shareable(model, spans, in_place), ()):
         slots = _merged(spans, pairs)
         for order in _orders(set(slots.values())):
             at = _first_fit(order)

@@ -300,7 +300,7 @@ def _convolution(site: Site, window: Window, layer: _Weights, weights: bytes, ke
             ("out", layer.requantisation(site)),
         ),
     )
-    patch = len(layer.rows[0]) if gathered else 1
+    taps, patch = (1, len(layer.rows[0])) if gathered else (taps, 1)
     call = f"{kernel}(&layer, $in0, $out0);"
     return Lowered(
         _layer_constants(weights, layer), (*body, call, *clamp(site)), taps=taps, patch=patch, padding=padding

