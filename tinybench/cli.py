@@ -83,7 +83,6 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except TinyBenchError as error:
         code = tell(error)
     except (KeyboardInterrupt, Abort):
-        _talk("interrupted: finished runs are kept")
         code = EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our stdout has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -92,6 +91,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         traceback.print_exc()
         _talk("this is a bug in tinybench: please report it with the lines above and `tinybench doctor`")
         code = EXIT_BUG
+    if code == EXIT_INTERRUPTED:  # typer turns Ctrl-C into this code by itself, unless it comes very early
+        _talk("interrupted: finished runs are kept")
     sys.exit(code or EXIT_OK)
 
 
@@ -238,7 +239,7 @@ def build_(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Generate and compile images, and say how large they are; needs no device."""
+    """Build images and say how large they are."""
     from tinybench import narrate
     from tinybench.plan import buildable
 
@@ -290,7 +291,7 @@ def report_(
     results: Results = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write one self-contained HTML file about the newest run of every case."""
+    """Write one HTML file about the newest runs."""
     from tinybench.report.html import write_report
     from tinybench.store import Store
 
@@ -324,7 +325,7 @@ def list_(
     plugins: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what can be named: suites, workloads, engines, devices, adapters, metrics."""
+    """List what can be named on the command line."""
     from tinybench import listing
 
     catalogue = _catalogue(_settings(plugins=plugins))
@@ -341,7 +342,7 @@ def list_(
 
 @app.command(epilog=_EXAMPLE.format("doctor"))
 def doctor(*, results: Results = None, plugins: Plugins = None, as_json: AsJson = False) -> int:
-    """Look for what this machine lacks, and name the command that mends it."""
+    """Find what this machine lacks, and its remedy."""
     from tinybench.doctor import examine, lacking
 
     settings = _settings(results=results, plugins=plugins)
@@ -387,7 +388,7 @@ def golden(
     *,
     plugins: Plugins = None,
 ) -> None:
-    """Print the `[golden]` table of a workload as this machine's oracle answers it."""
+    """Print a workload's right answers as TOML."""
     from tinybench import oracle, tflite
     from tinybench.loading import model_of
 
