@@ -77,12 +77,18 @@ static void list_rows(const tb_window *w, const int8_t *input, position o, const
     }
 }
 
+/* What lies at one position of the image, padding outside it. */
+static const int8_t *tap_at(const tb_convolution *layer, const int8_t *input, int32_t y, int32_t x) {
+    const tb_window *w = &layer->window;
+    const bool inside = y >= 0 && y < w->input_height && x >= 0 && x < w->input_width;
+    return inside ? input + (y * w->input_width + x) * w->input_channels : layer->padding;
+}
+
 static void list_taps(const tb_convolution *layer, const int8_t *input, position o, const int8_t **runs) {
     const tb_window *w = &layer->window;
     for (int32_t ky = 0, y = o.y; ky < w->filter_height; ++ky, y += w->dilation_y) {
         for (int32_t kx = 0, x = o.x; kx < w->filter_width; ++kx, x += w->dilation_x) {
-            const bool inside = y >= 0 && y < w->input_height && x >= 0 && x < w->input_width;
-            *runs++ = inside ? input + (y * w->input_width + x) * w->input_channels : layer->padding;
+            *runs++ = tap_at(layer, input, y, x);
         }
     }
 }
@@ -91,8 +97,7 @@ static void gather(const tb_convolution *layer, const int8_t *input, position o,
     const tb_window *w = &layer->window;
     for (int32_t ky = 0, y = o.y; ky < w->filter_height; ++ky, y += w->dilation_y) {
         for (int32_t kx = 0, x = o.x; kx < w->filter_width; ++kx, x += w->dilation_x) {
-            const bool inside = y >= 0 && y < w->input_height && x >= 0 && x < w->input_width;
-            const int8_t *run = inside ? input + (y * w->input_width + x) * w->input_channels : layer->padding;
+            const int8_t *run = tap_at(layer, input, y, x);
             for (int32_t c = 0; c < w->input_channels; ++c) {
                 *patch++ = run[c];
             }
@@ -100,7 +105,8 @@ static void gather(const tb_convolution *layer, const int8_t *input, position o,
     }
 }
 
-static void list_runs(const tb_convolution *layer, const int8_t *input, position a, position b, run_list *runs) {
+static void list_runs(const tb_convolution *layer, const int8_t *input, position a, position b,
+                      run_list *runs) {
     const tb_window *w = &layer->window;
     a = origin(w, a);
     b = origin(w, b);

@@ -26,7 +26,8 @@ static void list_inside(const int8_t *first, tap_list *list) {
     }
 }
 
-static void list_at_border(const tb_convolution *layer, const int8_t *input, int32_t top, int32_t left, tap_list *list) {
+static void list_at_border(const tb_convolution *layer, const int8_t *input, int32_t top, int32_t left,
+                           tap_list *list) {
     const tb_window *w = &layer->window;
     const int8_t **tap = list->taps;
     for (int32_t ky = 0, y = top; ky < w->filter_height; ++ky, y += w->dilation_y) {
@@ -37,7 +38,8 @@ static void list_at_border(const tb_convolution *layer, const int8_t *input, int
     }
 }
 
-static void list_taps(const tb_convolution *layer, const int8_t *input, int32_t y, int32_t x, tap_list *list) {
+static void list_taps(const tb_convolution *layer, const int8_t *input, int32_t y, int32_t x,
+                      tap_list *list) {
     const tb_window *w = &layer->window;
     const int32_t top = y * w->stride_y - w->pad_y, left = x * w->stride_x - w->pad_x;
     const int32_t bottom = top + (w->filter_height - 1) * w->dilation_y;
@@ -61,14 +63,16 @@ static inline tile multiply_add(tile sums, const int8_t *tap, const int8_t *weig
     return sums;
 }
 
-static inline tile dot_four(tile sums, const int8_t *const *taps, int32_t count, int32_t channel, const int8_t *weights) {
+static inline tile dot_four(tile sums, const int8_t *const *taps, int32_t count, int32_t channel,
+                            const int8_t *weights) {
     for (; count > 0; --count, ++taps, weights += 4) {
         sums = multiply_add(sums, taps[0] + channel, weights);
     }
     return sums;
 }
 
-static inline int32_t dot(int32_t sum, const int8_t *const *taps, int32_t count, int32_t channel, const int8_t *weights) {
+static inline int32_t dot(int32_t sum, const int8_t *const *taps, int32_t count, int32_t channel,
+                          const int8_t *weights) {
     for (; count > 0; --count) {
         sum += (*taps++)[channel] * *weights++;
     }
@@ -111,7 +115,8 @@ static void convolve_multiplied(const tb_convolution *layer, const tap_list *lis
 
 typedef void convolver(const tb_convolution *layer, const tap_list *list, int8_t *output);
 
-static void convolve_all(const tb_convolution *layer, const int8_t *input, int8_t *output, convolver *convolver_) {
+static void convolve_all(const tb_convolution *layer, const int8_t *input, int8_t *output,
+                         convolver *convolver_) {
     const tb_window *w = &layer->window;
     tap_list list;
     list_offsets(w, &list);

@@ -10,8 +10,9 @@ void tb_add(const tb_elementwise *layer, const int8_t *a, const int8_t *b, int8_
     const tb_elementwise l = *layer;
     for (int32_t begin = 0; begin < l.size; begin += l.period) {
         for (int32_t i = 0; i < l.period; ++i) {
-            const int32_t sum = scaled(*a++ - l.zero_point_a, l.scale_a) + scaled(b[i] - l.zero_point_b, l.scale_b);
-            *output++ = tb_saturated(scaled(sum, l.scale) + l.zero_point);
+            const int32_t one = scaled(*a++ - l.zero_point_a, l.scale_a);
+            const int32_t other = scaled(b[i] - l.zero_point_b, l.scale_b);
+            *output++ = tb_saturated(scaled(one + other, l.scale) + l.zero_point);
         }
     }
 }

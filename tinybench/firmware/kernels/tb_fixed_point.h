@@ -21,8 +21,8 @@ static inline int32_t tb_high_product(int32_t a, int32_t b) {
     return (int32_t)(((int64_t)a * b + (INT64_C(1) << 30)) >> 31);
 }
 
-/* value / 2^shift, rounded to nearest, halves away from zero; |value| < 2^30. Twice the quotient is rounded down
- * first, negative halves by one less, so that adding one and halving it rounds it to nearest. */
+/* value / 2^shift, rounded to nearest, halves away from zero; |value| < 2^30. Twice the quotient is rounded
+ * down (that of a negative value a little lower), so that adding one and halving it rounds to nearest. */
 static inline int32_t tb_divide_by_power(int32_t value, int32_t shift) {
     return (((2 * value + (value >> 31)) >> shift) + 1) >> 1;
 }

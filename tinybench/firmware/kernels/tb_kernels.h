@@ -30,8 +30,8 @@ typedef struct {
 } tb_window;
 
 /* `padding` is a row of input zero points, one for each input channel, that stands for what lies outside.
- * `bias` already holds -input_zero_point times the sum of the channel's weights. `gathered` asks tb_conv_2d to
- * copy what lies under the filter first, which pays where it lies in many short pieces. */
+ * `bias` already holds -input_zero_point times the sum of the channel's weights. `gathered` asks tb_conv_2d
+ * to copy what lies under the filter first, which pays where it lies in many short pieces. */
 typedef struct {
     tb_window window;
     const int8_t *weights;
@@ -45,11 +45,11 @@ typedef struct {
  * channel follows alone. */
 void tb_conv_2d(const tb_convolution *layer, const int8_t *input, int8_t *output);
 
-/* Weights: for each four channels [filter_height][filter_width][4]; the last one to three follow alone. Output
- * channel c reads input channel c. */
+/* Weights: for each four channels [filter_height][filter_width][4]; the last one to three follow alone.
+ * Output channel c reads input channel c. */
 void tb_depthwise_conv_2d(const tb_convolution *layer, const int8_t *input, int8_t *output);
 
-/* Weights: [output_channels][filter_height][filter_width]; several output channels read each input channel. */
+/* Weights: [output_channels][filter_height][filter_width]; several of them read each input channel. */
 void tb_depthwise_conv_2d_multiplied(const tb_convolution *layer, const int8_t *input, int8_t *output);
 
 /* Weights: for each four output channels [input_channels][4]; the last one to three follow alone. */
@@ -94,8 +94,8 @@ typedef struct {
 
 void tb_softmax(const tb_softmax_layer *layer, const int8_t *input, int8_t *output);
 
-/* Keeps every element within [lowest, highest]: what is left of a fused activation that the range of an int8 does
- * not already give. */
+/* Keeps every element within [lowest, highest]: what is left of a fused activation that the range of an int8
+ * does not already give. */
 void tb_clamp(int8_t lowest, int8_t highest, int32_t size, int8_t *tensor);
 
 /* Any function of one int8: `table` is indexed by value + 128. */
