@@ -144,9 +144,11 @@ def _change_points(entries: Sequence[Entry], medians: NDArray[Any]) -> Iterator[
 
     if len(medians) < FEWEST_POINTS:
         return
-    level = float(np.median(np.abs(medians)))
     steps = np.abs(np.diff(medians))
-    noise = max(1.4826 * float(np.median(steps)) / np.sqrt(2), level * LEAST_STEP / 3, np.finfo(float).tiny)
+    if not steps.any():
+        return
+    largest = float(np.max(np.abs(medians)))
+    noise = max(1.4826 * float(np.median(steps)) / np.sqrt(2), largest * LEAST_STEP / 3)
     from ruptures import Pelt
 
     breaks = Pelt(model="l2", min_size=2, jump=1).fit(medians / noise).predict(pen=3 * np.log(len(medians)))

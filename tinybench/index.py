@@ -13,6 +13,7 @@ import os
 import secrets
 import sys
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,13 @@ from tinybench.runs import CaseKey, Entry, Place
 from tinybench.samples import SampleColumns, SampleLists, joined
 
 FOLDER = ".index"
-FORMAT = 1
+FORMAT = 1  # of the index: another one is made anew
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SMALLEST_BYTES = 1 << 20  # below, parsing the lines is as quick as importing pyarrow
 STALE_SHARE = 50  # rewritten once the file has grown by a fiftieth: the work stays linear over the years
 _SEAL_BYTES = 4096
 
-_TEXT = ("run_id", "workload", "engine", "target", "options", "question", "unit", "device", "adapter")
-_MORE_TEXT = ("commit", "failure")
+_TEXTS = ("question", "unit", "device", "adapter", "commit", "failure")
 
 
 @dataclass(frozen=True)
@@ -116,20 +117,10 @@ def _write(path: Path, file: LineFile, part: Part) -> None:
     import pyarrow.parquet as pq
 
     entries = part.entries
-    columns: dict[str, Any] = {
-        "run_id": [e.run_id for e in entries],
-        "workload": [e.key.workload for e in entries],
-        "engine": [e.key.engine for e in entries],
-        "target": [e.key.target for e in entries],
-        "options": [json.dumps(e.key.options) for e in entries],
-        "question": [e.question for e in entries],
-        "unit": [e.unit for e in entries],
-        "device": [e.device for e in entries],
-        "adapter": [e.adapter for e in entries],
-        "commit": [e.commit for e in entries],
-        "failure": [e.failure for e in entries],
-    }
+    columns: dict[str, list[str | None]] = {name: [getattr(e, name) for e in entries] for name in _TEXTS}
+    columns["case"] = [json.dumps(e.key) for e in entries]
     arrays = {name: pa.array(texts, type=pa.string()).dictionary_encode() for name, texts in columns.items()}
+    arrays["run_id"] = pa.array([e.run_id for e in entries], type=pa.string())
     arrays["started"] = pa.array([e.started for e in entries], type=pa.timestamp("us", tz="UTC"))
     arrays["simulated"] = pa.array([e.simulated for e in entries], type=pa.bool_())
     arrays["dirty"] = pa.array([e.dirty for e in entries], type=pa.bool_())
@@ -191,27 +182,31 @@ def _names(column: Any) -> Any:
 
 
 def _entries(name: str, table: Any) -> list[Entry]:
-    texts = {column: _shared(table.column(column)) for column in (*_TEXT, *_MORE_TEXT)}
-    options = {text: tuple((k, v) for k, v in json.loads(text)) for text in set(texts["options"])}
-    keys = {
-        cell: CaseKey(cell[0], cell[1], cell[2], options[cell[3]])
-        for cell in set(
-            zip(texts["workload"], texts["engine"], texts["target"], texts["options"], strict=True)
-        )
-    }
-    plain = {c: table.column(c).to_pylist() for c in ("started", "simulated", "dirty", "offset", "length")}
-    cells = zip(texts["workload"], texts["engine"], texts["target"], texts["options"], strict=True)
+    cases = _shared(table.column("case"))
+    keys = {text: _key(text) for text in set(cases)}
+    texts = {column: _shared(table.column(column)) for column in _TEXTS}
+    plain = {column: table.column(column).to_pylist() for column in ("run_id", "simulated", "dirty")}
+    began = table.column("started").cast("int64").to_pylist()
+    places = zip(table.column("offset").to_pylist(), table.column("length").to_pylist(), strict=True)
+    rows = zip(cases, began, places, *(texts | plain).values(), strict=True)
     return [
-        Entry(run_id, started, keys[cell], question, unit, device, adapter, simulated, commit, dirty, failure,
-              Place(name, line, offset, length))
-        for line, (cell, run_id, started, question, unit, device, adapter, simulated, commit, dirty, failure,
-                   offset, length) in enumerate(
-            zip(cells, texts["run_id"], plain["started"], texts["question"], texts["unit"], texts["device"],
-                texts["adapter"], plain["simulated"], texts["commit"], plain["dirty"], texts["failure"],
-                plain["offset"], plain["length"], strict=True), start=1)
-    ]  # fmt: skip
+        Entry(
+            key=keys[case],
+            started=_EPOCH + timedelta(microseconds=microseconds),
+            place=Place(name, line, *place),
+            **dict(zip((*texts, *plain), facts, strict=True)),
+        )
+        for line, (case, microseconds, place, *facts) in enumerate(rows, start=1)
+    ]
+
+
+def _key(text: str) -> CaseKey:
+    workload, engine, target, options = json.loads(text)
+    return CaseKey(workload, engine, target, tuple((name, value) for name, value in options))
 
 
 def _shared(column: Any) -> list[Any]:
-    """A text column as a list in which equal texts are one object."""
-    return [sys.intern(text) if text is not None else None for text in column.to_pylist()]
+    """A dictionary-encoded text column as a list in which equal texts are one object."""
+    encoded = column.combine_chunks()
+    names = [sys.intern(text) for text in encoded.dictionary.to_pylist()]
+    return [None if at is None else names[at] for at in encoded.indices.to_pylist()]
