@@ -112,6 +112,7 @@ class NativeHook:
 
     def __init__(self, library: Path) -> None:
         self._code = _load(library)
+        self.block_handle = 0
         self._state: Any = None
         self._engine: Any = None
         self._uc: Any = None
@@ -160,6 +161,8 @@ class NativeHook:
                 c.c_uint64(1),
                 c.c_uint64(0),
             )
+            if kinds == u.UC_HOOK_BLOCK:
+                self.block_handle = int(handle.value)
             if status != u.UC_ERR_OK:
                 raise DeviceError(f"Unicorn refused a hook with status `{status}`")
         self._uc = uc

@@ -48,7 +48,7 @@ def _varied(line: str, number: int) -> str:
         ('"reference"', f'"e{engine}"'),
         ("066AFF495451717867", f"BOARD{board}"),
         ('"nucleo-f746"', f'"t{board}"'),
-        ('"samples":[333288.0]', f'"samples":[{333288 + number % 7}]'),
+        ('"samples":[333288]', f'"samples":[{333288 + number % 7}]'),
     ):
         line = line.replace(old, new)
     return line
