@@ -11,12 +11,11 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 
 from tinybench.compare import Answer, Side
 from tinybench.errors import SetupError, UsageError, did_you_mean
@@ -32,7 +31,7 @@ class BaselineEntry(Record):
     case: Case
     conditions: Conditions
     run_id: str
-    started: datetime
+    started: AwareDatetime
     unit: str | None = None
     measurements: tuple[Measurement, ...]
 

@@ -6,11 +6,10 @@ two answers may be compared; Provenance explains an answer without deciding anyt
 
 from __future__ import annotations
 
-from datetime import datetime
 from types import MappingProxyType
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 Kind = Literal["measured", "counted", "estimated"]
 Better = Literal["lower", "higher", "neither"]
@@ -117,7 +116,7 @@ class Provenance(Record):
     """Explains a Run; never decides whether two are comparable."""
 
     tinybench: str
-    started: datetime
+    started: AwareDatetime
     host: Host
     git: Git | None = None
     device: str

@@ -46,7 +46,7 @@ def resolve(reference: str, runs: Runs, *, baselines: Path, folder: Path) -> Sid
         return _side("previous", _previous(runs))
     if "=" in reference and not Path(reference).exists():
         return _filtered(reference, runs)
-    if is_url(reference) or Path(reference).exists():
+    if is_url(reference) or _holds_results(Path(reference)):
         return _side(reference, Store(reference).read().runs)
     if reference in baseline_names(baselines):
         return side_of(load_baseline(baselines, reference))
@@ -57,6 +57,11 @@ def resolve(reference: str, runs: Runs, *, baselines: Path, folder: Path) -> Sid
             hint=did_you_mean(reference, [*baseline_names(baselines), "latest", "previous"]),
         )
     return side
+
+
+def _holds_results(path: Path) -> bool:
+    """A folder that merely has the name of a branch is not meant."""
+    return (path.suffix == ".jsonl" and path.is_file()) or (path.is_dir() and any(path.glob("*.jsonl")))
 
 
 def _recorded(reference: str, runs: Runs, folder: Path) -> Side | None:

@@ -7,7 +7,6 @@ metric of a Case: a regression is a failure, a broken bench an error, what could
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -92,7 +91,7 @@ def _suite(number: int, target: str, started: datetime, tests: list[_Test]) -> E
             "name": _clean(target),
             "package": "tinybench",
             "timestamp": started.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
-            "hostname": socket.gethostname(),
+            "hostname": "localhost",
             "tests": str(len(tests)),
             "failures": str(count["failure"]),
             "errors": str(count["error"]),

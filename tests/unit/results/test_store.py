@@ -293,3 +293,13 @@ def test_times_are_compared_across_zones(store, make_run):
     store.append(later)
     store.append(make_run(provenance={"started": noon}))
     assert [run.run_id for run in store.read().runs][-1] == later.run_id
+
+
+def test_a_time_without_its_zone_is_refused(store, make_run):
+    line = make_run().model_dump_json()
+    document = json.loads(line)
+    document["provenance"]["started"] = "2026-03-01T02:03:04"
+    store.publish([], "night.jsonl")
+    append_line(Path(store.place) / "night.jsonl", json.dumps(document).encode() + b"\n")
+    with pytest.raises(StoreDamaged, match=r"line 1 is not a valid Run: `provenance.started`"):
+        store.read()
