@@ -47,13 +47,9 @@ def show(value: float, unit: str, digits: int = 3) -> str:
 def brief(value: float, unit: str, digits: int = 3) -> str:
     """`41.2 M`, `67.4 kB`, `1.53 ms`: for a sentence, where the exact figure stands in a table."""
     rounded = _rounded(Decimal(repr(value)), digits)
-    exponents = sorted(_PREFIXES.values())
-    if unit in ("1", "B"):
-        exponents = [exponent for exponent in exponents if exponent >= 0]
-    magnitude = rounded.adjusted() if rounded else 0
-    exponent = max((e for e in exponents if e <= magnitude), default=exponents[0])
-    prefix = next(name for name, power in _PREFIXES.items() if power == exponent)
-    return _with_unit(_significant(rounded.scaleb(-exponent), digits), prefix + ("" if unit == "1" else unit))
+    exponent = _exponent(rounded, unit)
+    symbol = _prefix(exponent) + ("" if unit == "1" else unit)
+    return _with_unit(_significant(rounded.scaleb(-exponent), digits), symbol)
 
 
 def show_binary(value: float) -> str:
@@ -62,6 +58,28 @@ def show_binary(value: float) -> str:
         if abs(value) >= size:
             return f"{value / size:,.1f} {suffix}"
     return f"{value:,.0f} B"
+
+
+def show_range(low: float, high: float, unit: str) -> str:
+    """`123.9 to 124.1 ms`: both ends with one prefix and decimals enough to tell them apart."""
+    if unit in ("1", "B") and float(low).is_integer() and float(high).is_integer():
+        return f"{int(low):,} to {_with_unit(f'{int(high):,}', unit)}"
+    largest = _rounded(Decimal(repr(max(abs(low), abs(high)))), 4)
+    exponent = _exponent(largest, unit)
+    apart = Decimal(repr(high)) - Decimal(repr(low))
+    decimals = min(9, max(0, exponent - (apart.adjusted() - 1 if apart else largest.adjusted() - 2)))
+    ends = [f"{Decimal(repr(end)).scaleb(-exponent):,.{decimals}f}" for end in (low, high)]
+    return f"{ends[0]} to {_with_unit(ends[1], _prefix(exponent) + ('' if unit == '1' else unit))}"
+
+
+def show_rate(value: float) -> str:
+    """`5.10`: one quantity for each of another, with two decimals, so that a column of them lines up."""
+    return f"{value:,.2f}"
+
+
+def show_share(ratio: float) -> str:
+    """`4.5 %`: a part of a whole, with one decimal, so that a column of them lines up."""
+    return f"{ratio * 100:.1f} %"
 
 
 def show_change(ratio: float) -> str:
@@ -96,6 +114,17 @@ def parse(text: str) -> Quantity:
         f"`{match[2]}` in `{text}` is not a unit",
         hint="units are B, kB, KiB, MB, MiB, %, s, ms, us, J, mJ, uJ, Hz, kHz, MHz",
     )
+
+
+def _exponent(value: Decimal, unit: str) -> int:
+    """The power of ten of the SI prefix that leaves one to three digits before the point."""
+    exponents = sorted(power for power in _PREFIXES.values() if power >= 0 or unit not in ("1", "B"))
+    magnitude = value.adjusted() if value else 0
+    return max((power for power in exponents if power <= magnitude), default=exponents[0])
+
+
+def _prefix(exponent: int) -> str:
+    return next(name for name, power in _PREFIXES.items() if power == exponent)
 
 
 def _number(value: Decimal) -> float:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinybench.errors import UsageError
-from tinybench.units import Quantity, brief, parse, show, show_binary, show_change
+from tinybench.units import Quantity, brief, parse, show, show_binary, show_change, show_range
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,20 @@ def test_brief_never_shows_more_than_three_digits_before_the_point(value, unit):
     if 1e-12 <= abs(value) < 1e12:
         assert len(number.split(".")[0]) <= 3
     assert parse(brief(value, unit)).unit == unit
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "unit", "text"),
+    [
+        (0.1239, 0.1241, "s", "123.90 to 124.10 ms"),
+        (0.9, 1.1, "s", "0.90 to 1.10 s"),
+        (16.4e-3, 16.44e-3, "J", "16.400 to 16.440 mJ"),
+        (3, 4, "1", "3 to 4"),
+        (2_000, 3_500, "B", "2,000 to 3,500 B"),
+    ],
+)
+def test_ranges_share_a_prefix(low, high, unit, text):
+    assert show_range(low, high, unit) == text
 
 
 def test_sizes_in_binary_units_are_secondary_text():
