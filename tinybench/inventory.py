@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import platformdirs
 from pydantic import Field, ValidationError
@@ -56,6 +56,14 @@ class SeenPort:
     device: str
     serial_number: str | None
     location: str | None
+
+
+@runtime_checkable
+class SeesProbes(Protocol):
+    """An adapter that can list what is plugged in, without opening anything."""
+
+    def seen(self) -> tuple[Sequence[SeenProbe], Sequence[SeenPort]]:
+        """Every probe and every serial port; DeviceError or SetupError if they cannot be listed."""
 
 
 def path(environ: Mapping[str, str]) -> Path:

@@ -55,6 +55,13 @@ class PyocdAdapter:
             cache=Path(given["cache"]) if "cache" in given else self.cache,
         )
 
+    def seen(self) -> tuple[Sequence[inventory.SeenProbe], Sequence[inventory.SeenPort]]:
+        """Every probe and every serial port that is plugged in; nothing is opened."""
+        with ProbeProcess() as process:
+            probes = process.ask("list", LIST_S)["probes"]
+        known = [inventory.SeenProbe(p["uid"], p["description"], p["target"]) for p in probes]
+        return known, _ports()
+
     def find(self, target: Target) -> Sequence[Device]:
         """Every plugged-in board of `target`: by its unit in bench.toml, else by its probe's board id.
 

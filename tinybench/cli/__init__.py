@@ -1,0 +1,10 @@
+"""Words in, exit code out: the only package that prints. One function per command; heavy imports inside.
+
+`app` frames every command, `terminal` prints, `options` leads from flags to settings; the others are the
+commands themselves, registered by being imported.
+"""
+
+from tinybench.cli import looking, results, running
+from tinybench.cli.app import app, main
+
+__all__ = ["app", "looking", "main", "results", "running"]

@@ -1,0 +1,209 @@
+"""Commands that plan, build and run."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tinybench.cli.app import EXAMPLE, app
+from tinybench.cli.options import (
+    AsJson,
+    Devices,
+    Engines,
+    Plugins,
+    Quiet,
+    Results,
+    Simulate,
+    Suites,
+    Timeout,
+    Toolchain,
+    Workloads,
+    catalogue_of,
+    fetcher_of,
+    settings_of,
+    split,
+)
+from tinybench.cli.terminal import document, print_json, print_table, silence, talk
+from tinybench.errors import EXIT_OK, UsageError
+
+if TYPE_CHECKING:
+    from tinybench.bench import Build
+    from tinybench.config import Settings
+    from tinybench.oracle import Oracle
+    from tinybench.plan import Plan, Selection
+    from tinybench.records import Run
+
+
+@app.command("run", epilog=EXAMPLE.format("run --suite vww,kws --device nucleo-f746 --simulate"))
+def run_(
+    *,
+    suite: Suites = None,
+    workload: Workloads = None,
+    engine: Engines = None,
+    device: Devices = None,
+    simulate: Simulate = False,
+    toolchain: Toolchain = None,
+    timeout: Timeout = None,
+    results: Results = None,
+    plugins: Plugins = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> int:
+    """Build, load, prove the answers right, measure, record."""
+    from tinybench import bench, narrate
+    from tinybench.store import Store
+
+    settings = settings_of(
+        engine=engine, device=device, toolchain=toolchain, timeout_s=timeout, results=results, plugins=plugins
+    )
+    say = silence if quiet else talk
+    store = Store(settings.results)
+    store.check_writable()
+    plan = _plan(settings, suite, workload, simulate=simulate, say=say)
+    tools = bench.Bench(build=_builder(settings), store=store, timeout_s=settings.timeout_s)
+    runs: list[Run] = []
+    try:
+        with contextlib.closing(bench.run((*plan.cases, *plan.gaps), tools)) as events:
+            for event in events:
+                say(narrate.line(event))
+                runs += narrate.finished(event)
+    finally:
+        if as_json:
+            print_json(document("tinybench.runs", runs=runs, gaps=plan.gaps))
+        elif runs:
+            print_table(*narrate.results(runs))
+    return next((run.failure.exit_code for run in runs if run.failure), EXIT_OK)
+
+
+@app.command("plan", epilog=EXAMPLE.format("plan --suite mlperf-tiny --device nucleo-f746 --simulate"))
+def plan_(
+    *,
+    suite: Suites = None,
+    workload: Workloads = None,
+    engine: Engines = None,
+    device: Devices = None,
+    simulate: Simulate = False,
+    plugins: Plugins = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what `run` would do, and what it would not and why."""
+    from tinybench import bench, narrate
+
+    settings = settings_of(engine=engine, device=device, plugins=plugins)
+    plan = _plan(settings, suite, workload, simulate=simulate, say=talk)
+    if as_json:
+        cases = [bench.case_of(planned) for planned in plan.cases]
+        print_json(document("tinybench.plan", cases=cases, gaps=plan.gaps, notes=plan.notes))
+    else:
+        print_table(*narrate.cases(plan))
+
+
+@app.command("build", epilog=EXAMPLE.format("build --suite kws --device nucleo-f746 --json"))
+def build_(
+    *,
+    suite: Suites = None,
+    workload: Workloads = None,
+    engine: Engines = None,
+    device: Devices = None,
+    toolchain: Toolchain = None,
+    plugins: Plugins = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build images and say how large they are."""
+    from tinybench import narrate
+    from tinybench.plan import buildable
+
+    settings = settings_of(engine=engine, device=device, toolchain=toolchain, plugins=plugins)
+    say = silence if quiet else talk
+    catalogue = catalogue_of(settings)
+    selection = _selection(settings, suite, workload)
+    wanted, gaps = buildable(selection, catalogue, fetcher_of(settings, catalogue, say), _oracle(settings))
+    for gap in gaps:
+        say(f"gap      {narrate.why(gap)}")
+    make = _builder(settings)
+    pairs = []
+    for cell in wanted:
+        pairs.append((cell, make(cell.workload, cell.engine, cell.target, "clean")))
+        say(f"build    {cell.workload.spec.id}: {narrate.built(pairs[-1][1])}")
+    if as_json:
+        print_json(document("tinybench.images", images=[narrate.facts(*pair) for pair in pairs], gaps=gaps))
+    else:
+        print_table(*narrate.images(pairs))
+
+
+def _selection(
+    settings: Settings, suite: list[str] | None, workload: list[str] | None, *, simulate: bool = False
+) -> Selection:
+    from tinybench.plan import Selection
+
+    return Selection(
+        suites=split(suite) or (),
+        workloads=split(workload) or (),
+        engines=settings.engine,
+        devices=settings.device,
+        simulate=simulate,
+    )
+
+
+def _plan(
+    settings: Settings,
+    suite: list[str] | None,
+    workload: list[str] | None,
+    *,
+    simulate: bool,
+    say: Callable[[str], None],
+) -> Plan:
+    from tinybench.plan import plan
+
+    catalogue = catalogue_of(settings)
+    selection = _selection(settings, suite, workload, simulate=simulate)
+    made = plan(selection, catalogue, fetcher_of(settings, catalogue, say), _oracle(settings))
+    for note in made.notes:
+        say(f"model    {note}")
+    return made
+
+
+def _oracle(settings: Settings) -> Oracle | None:
+    from tinybench.oracle import installed
+
+    return installed(settings.cache_dir)
+
+
+def _builder(settings: Settings) -> Build:
+    """Builds with the compiler of the settings, which is looked for once."""
+    from tinybench import build, toolchain
+
+    compiler = toolchain.find(settings.toolchain, settings.cache_dir)
+    return functools.partial(build.build, compiler=compiler, cache=settings.cache_dir)
+
+
+@app.command("devices", epilog=EXAMPLE.format("devices scan"))
+def devices_(
+    what: Annotated[
+        str, typer.Argument(help="list: what is reachable; scan: write new boards down.")
+    ] = "list",
+    *,
+    plugins: Plugins = None,
+    as_json: AsJson = False,
+) -> None:
+    """List reachable boards, or write new ones into bench.toml."""
+    from tinybench import desk
+
+    if what not in ("list", "scan"):
+        raise UsageError(f"unknown word `{what}`", hint="tinybench devices list, or tinybench devices scan")
+    catalogue = catalogue_of(settings_of(plugins=plugins))
+    if what == "scan":
+        added, file = desk.scan(catalogue, os.environ)
+        talk(f"{len(added)} new in `{file}`")
+    head, rows = desk.table(catalogue)
+    if as_json:
+        items = [dict(zip(head, row, strict=True)) for row in rows]
+        print_json(document("tinybench.devices", devices=items))
+    else:
+        print_table(head, rows)
