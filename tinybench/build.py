@@ -8,7 +8,7 @@ import math
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from tinybench import elf, linker, toolchain
 from tinybench.engine import Engine, Sources
 from tinybench.errors import BuildError, DoesNotFit
 from tinybench.records import MemoryMap, Toolchain
-from tinybench.target import Image, ImageKind, Target
+from tinybench.target import Image, ImageKind, Region, Target
 from tinybench.toolchain import Compiler
 from tinybench.workload import Workload
 
@@ -149,6 +149,7 @@ def headers(workload: Workload, sources: Sources, target: Target, kind: ImageKin
         "TB_CLOCK_HZ": f"{target.clock_hz}u",
         "TB_BAUD": f"{target.serial.baud}u",
         "TB_FASTEST_BAUD": f"{target.serial.fastest_baud}u",
+        "TB_STACK_BYTES": f"{target.firmware.stack_bytes}u",
     }
     return {
         "tb_workload.h": _header("TB_WORKLOAD_H", facts),
@@ -209,7 +210,7 @@ def _make(recipe: _Recipe, scratch: Path) -> None:
             cwd=scratch,
         )
         if done.returncode:
-            raise _refused(f"`{unit.path.name}` does not compile", done.stderr)
+            raise _refused(f"`{unit.path.name}` does not compile", done.stderr, scratch)
         return out
 
     with ThreadPoolExecutor(_PARALLEL) as pool:
@@ -217,21 +218,12 @@ def _make(recipe: _Recipe, scratch: Path) -> None:
     _link(recipe, scratch, made, recipe.script, scratch / "image.elf")
 
 
-def _link(
-    recipe: _Recipe,
-    scratch: Path,
-    objects: Sequence[Path],
-    script: str,
-    out: Path,
-    *,
-    extra: tuple[str, ...] = (),
-) -> None:
+def _link(recipe: _Recipe, scratch: Path, objects: Sequence[Path], script: str, out: Path) -> None:
     path = scratch / f"{out.stem}.ld"
     path.write_text(script, encoding="utf-8")
     inputs = tuple(str(item) for item in (*objects, *recipe.libraries))
     words = (
         *recipe.compiler.link_flags(recipe.target.core),
-        *extra,
         "-T",
         str(path),
         *inputs,
@@ -243,7 +235,7 @@ def _link(
         return
     if out.stem == "image" and _overflows(done.stderr):
         raise _does_not_fit(recipe, scratch, objects)
-    raise _refused("the image does not link", done.stderr)
+    raise _refused("the image does not link", done.stderr, scratch)
 
 
 def _overflows(said: str) -> bool:
@@ -252,24 +244,19 @@ def _overflows(said: str) -> bool:
 
 
 def _does_not_fit(recipe: _Recipe, scratch: Path, objects: Sequence[Path]) -> BuildError:
-    """Link once more with ample regions, only to measure, and say what would have been needed."""
+    """Link once more with ample regions, far apart, only to measure, and say what would have been needed."""
     target = recipe.target
-    ample = {region.name: _AMPLE_BYTES for region in target.regions}
+    ample = target.model_copy(update={"regions": tuple(_ample(target.regions))})
     out = scratch / "ample.elf"
-    _link(
-        recipe,
-        scratch,
-        objects,
-        linker.script(target, enlarged=ample),
-        out,
-        extra=("-Wl,--no-check-sections",),
-    )
-    needed = _needed_bytes(target, elf.spans(out))
+    _link(recipe, scratch, objects, linker.script(ample), out)
+    needed = _needed_bytes(ample, elf.spans(out))
     over = next((region for region in target.regions if needed[region.name] > region.size), None)
     if over is None:
         return BuildError("the linker could not place a section, and every region is large enough")
-    memory = elf.footprint(out, target.regions).memory
-    largest = memory.largest_flash_symbols if over.kind == "flash" else memory.largest_ram_symbols
+    memory = elf.footprint(out, ample.regions).memory
+    there = {section.name for section in memory.sections if section.region == over.name}
+    symbols = (*memory.largest_flash_symbols, *memory.largest_ram_symbols)
+    largest = [symbol for symbol in symbols if symbol.section in there]
     error = DoesNotFit(
         f"the image does not fit: region `{over.name}` of {target.title} has {over.size:,} bytes "
         f"and {needed[over.name]:,} are needed",
@@ -278,6 +265,11 @@ def _does_not_fit(recipe: _Recipe, scratch: Path, objects: Sequence[Path]) -> Bu
     for symbol in largest[:_SYMBOLS_NAMED]:
         error.add_note(f"{symbol.bytes:>11,} B  {symbol.name}")
     return error
+
+
+def _ample(regions: Sequence[Region]) -> Iterator[Region]:
+    for number, region in enumerate(regions, start=1):
+        yield region.model_copy(update={"origin": number * _AMPLE_BYTES, "size": _AMPLE_BYTES})
 
 
 def _needed_bytes(target: Target, spans: Mapping[str, tuple[int, int]]) -> dict[str, int]:
@@ -290,10 +282,14 @@ def _needed_bytes(target: Target, spans: Mapping[str, tuple[int, int]]) -> dict[
     return needed
 
 
-def _refused(what: str, said: str) -> BuildError:
+def _refused(what: str, said: str, scratch: Path) -> BuildError:
+    """The first lines of what the tool said, as notes; all of it is kept beside the images."""
+    log = scratch.parent / f"{scratch.name}.log"
+    log.write_text(said, encoding="utf-8")
+    log = log.replace(scratch.parent / "last-error.log")
     lines = [line for line in said.splitlines() if line.strip()]
     first = next((number for number, line in enumerate(lines) if _COMPLAINT.search(line)), 0)
-    error = BuildError(what, hint="the first lines of what the compiler said stand above")
+    error = BuildError(what, hint=f"all that was said is in `{log}`")
     for line in lines[first : first + _ERROR_LINES]:
         error.add_note(line)
     return error

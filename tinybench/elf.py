@@ -19,7 +19,7 @@ ARENA_SECTION = ".tb_arena"
 STACK_SECTION = ".tb_stack"
 LARGEST = 10
 
-_SHF_WRITE, _SHF_ALLOC = 1, 2  # ELF specification, section header flags
+_SHF_ALLOC = 2  # ELF specification, section header flags
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def footprint(path: Path, regions: Sequence[Region]) -> Footprint:
             )
             for section in allocated
         )
-        in_ram = {s.name for s in allocated if s["sh_flags"] & _SHF_WRITE or s["sh_type"] == "SHT_NOBITS"}
+        rams = {region.name for region in regions if region.kind == "ram"}
+        in_ram = {section.name for section in sections if section.region in rams}
         symbols = tuple(_sized_symbols(elf))
     reserved = {
         name: sum(s.bytes for s in sections if s.name == name) for name in (ARENA_SECTION, STACK_SECTION)

@@ -13,31 +13,27 @@ from typing import Literal
 
 from tinybench.target import Target
 
-_NOTHING: Mapping[str, int] = MappingProxyType({})
-
-
 # Sections that are placed by use; everything else of the image lies with the text.
 USE_OF_SECTION: Mapping[str, Literal["weights", "data", "arena", "stack"]] = MappingProxyType(
     {".tb_weights": "weights", ".data": "data", ".bss": "data", ".tb_arena": "arena", ".tb_stack": "stack"}
 )
 
 
-def script(target: Target, *, enlarged: Mapping[str, int] = _NOTHING) -> str:
-    """Text of the script. `enlarged` gives regions, by name, another size: to learn how much is needed.
-
-    An enlarged region may overlap its neighbour: such an image is linked unchecked and only measured.
-    """
+def script(target: Target) -> str:
+    """Text of the script."""
     regions = "\n".join(
         f"  {region.name} ({'rx' if region.kind == 'flash' else 'rwx'}) : "
-        f"ORIGIN = 0x{region.origin:08x}, LENGTH = {enlarged.get(region.name, region.size)}"
+        f"ORIGIN = 0x{region.origin:08x}, LENGTH = {region.size}"
         for region in target.regions
     )
     where = {use: target.region_for(use).name for use in ("text", "weights", "data", "arena", "stack")}
     vectors = next((region.name for region in target.regions if "vectors" in region.uses), where["text"])
-    return _SCRIPT.format(regions=regions, vectors=vectors, stack_bytes=target.firmware.stack_bytes, **where)
+    return _SCRIPT.format(regions=regions, vectors=vectors, **where)
 
 
-# 32: a cache line of Cortex-M7, so that maintenance by address never touches a neighbour.
+# What is stored follows without gaps (padding lies inside sections), so that the bytes of its sections and
+# those of its segments are the same number. The stack comes before the data: where they share a region it has
+# the lowest addresses, and what overflows it faults. 32 is a cache line of Cortex-M7.
 _SCRIPT = """\
 ENTRY(tb_reset)
 
@@ -49,7 +45,6 @@ MEMORY
 SECTIONS
 {{
   .vectors : {{ KEEP(*(.vectors)) }} > {vectors}
-  .note.gnu.build-id : {{ tb_build_id_note = .; KEEP(*(.note.gnu.build-id)) }} > {text}
   .text :
   {{
     *(.text .text.*)
@@ -59,13 +54,15 @@ SECTIONS
     KEEP(*(SORT_BY_INIT_PRIORITY(.init_array.*)))
     KEEP(*(.init_array))
     tb_constructors_end = .;
+    . = ALIGN(32);
   }} > {text}
-  .tb_weights : {{ *(.tb_weights .tb_weights.*) }} > {weights}
+  .tb_weights : {{ *(.tb_weights .tb_weights.*) . = ALIGN(4); }} > {weights}
+  .note.gnu.build-id : {{ tb_build_id_note = .; KEEP(*(.note.gnu.build-id)) }} > {text}
 
   .tb_stack (NOLOAD) : ALIGN(8)
   {{
     tb_stack_start = .;
-    . += {stack_bytes};
+    KEEP(*(.tb_stack))
     tb_stack_end = .;
   }} > {stack}
 

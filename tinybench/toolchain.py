@@ -33,7 +33,7 @@ _DIALECT = (
 )
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 
-_LINK = ("-Wl,--gc-sections", "-Wl,--build-id=sha1")
+_LINK = ("-Wl,--gc-sections", "-Wl,--build-id=sha1", "-Wl,-e,tb_reset")
 
 # Floating-point units by core and precision: names of GCC's -mfpu and of LLVM's subtarget features
 # (ARMFeatures: fpv4 = VFPv4 with 16 registers, fpv5 = "fp_armv8d16"; "sp" is single precision only).

@@ -6,6 +6,7 @@ import functools
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import pytest
 
 import device_adapters
 import tinybench
-from tinybench import build
+from tinybench import build, linker, toolchain
 from tinybench.engine import Sources
 from tinybench.model import Model, Tensor
 from tinybench.target import ImageKind, Target
@@ -166,3 +167,23 @@ def tiny() -> Tiny:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for all images of a session: zig's own library takes its time but once."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def link_source(cache: Path, tmp_path: Path) -> Callable[[str, str, Target], Path]:
+    """Compiles one file and links it, alone, with the linker script of a target."""
+
+    def linked(compiler_name: str, source: str, target: Target) -> Path:
+        compiler = toolchain.find(compiler_name, cache)
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        (folder / "all.c").write_text(source)
+        (folder / "all.ld").write_text(linker.script(target))
+        out = folder / "all.elf"
+        compiling = (*compiler.compile_flags(target.core), "-c", "all.c", "-o", "all.o")
+        linking = (*compiler.link_flags(target.core), "-T", "all.ld", "all.o", "-o", str(out))
+        for words in (compiling, linking):
+            done = toolchain.run(compiler, words, cwd=folder)
+            assert done.returncode == 0, done.stderr
+        return out
+
+    return linked

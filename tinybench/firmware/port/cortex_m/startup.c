@@ -6,6 +6,7 @@
 #include "fault.h"
 #include "registers.h"
 #include "tb_port.h"
+#include "tb_target.h"
 
 typedef void (*tb_function)(void);
 
@@ -23,6 +24,9 @@ enum {
     SYSTEM_EXCEPTIONS = 16,
     NOTE_HEADER_BYTES = 16 /* sizes of name and description, type, "GNU\0" (System V ABI, note sections) */
 };
+
+/* The linker script puts it where the target wants the stack. */
+__attribute__((used, section(".tb_stack"))) static _Alignas(8) uint8_t stack[TB_STACK_BYTES];
 
 typedef union {
     uint32_t *stack;
