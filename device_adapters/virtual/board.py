@@ -156,9 +156,7 @@ class Board:
         for extra in table.memories:
             source = space.memory_at(extra.alias_of) if extra.alias_of is not None else None
             if extra.alias_of is not None and source is None:
-                raise UsageError(
-                    f"`{target.name}.toml`: `{extra.name}` is an alias of `{extra.alias_of:#x}`, which is nothing"
-                )
+                raise UsageError(f"`{target.name}.toml`: `{extra.name}` is an alias of nothing")
             permissions = source.permissions if source else ram if extra.writable else rom
             space.add_memory(Memory(extra.name, extra.origin, extra.size, permissions, extra.alias_of))
 

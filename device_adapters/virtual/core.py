@@ -24,7 +24,13 @@ from device_adapters.virtual.registers import THUMB_BIT, Registers
 _DIVISION = re.compile(
     rb"(?=[\x90-\x9f\xb0-\xbf]\xfb[\xf0-\xff][\xf0-\xff])"
 )  # SDIV, UDIV (A7.7.127, A7.7.195)
-_EXCP_SVC, _EXCP_DATA_ABORT, _EXCP_BKPT, _EXCP_RETURN = 2, 4, 7, 8  # Unicorn's numbers of exceptions
+_EXCP_SVC, _EXCP_DATA_ABORT, _EXCP_BKPT, _EXCP_RETURN, _EXCP_NOCP = (
+    2,
+    4,
+    7,
+    8,
+    17,
+)  # Unicorn's numbers of exceptions
 _DIVISION_BY_ZERO = 1000  # ours: no exception of Unicorn has this number
 _WFI = 0xBF30
 _DIV_0_TRP = 1 << 4
@@ -276,9 +282,12 @@ class Core:
         passing = sum(thumb.condition_holds(condition, self.registers.xpsr) for condition in conditions)
         size = self._extent(pc, len(conditions))
         self._hook.quiet = True
+        self._uc.ctl_set_exits([])  # a breakpoint under the step would stop it
+        self._uc.ctl_flush_tb()  # blocks that are translated already do not count their instructions
         try:
             self._emulate(count=1 + passing)
         finally:
+            self._uc.ctl_set_exits(sorted(self._breakpoints))
             self._hook.quiet = False
         unfinished = self._trap is not None and self._trap[0] not in {_EXCP_SVC, _EXCP_RETURN}
         if not unfinished:
@@ -333,7 +342,7 @@ class Core:
         if number == _EXCP_SVC:
             self.exceptions.supervisor_call()
         elif number == _EXCP_RETURN:
-            self.exceptions.return_from(pc)
+            self.exceptions.return_from(pc | 1)
             self._asleep = bool(self.system.scr & _SLEEPONEXIT) and not self.system.active
         elif number == -self._u.UC_ERR_EXCEPTION and self._hook.refused_kind == Access.FETCH:
             never = any(start <= pc < end for start, end in _EXECUTE_NEVER)
@@ -350,6 +359,8 @@ class Core:
             fault(sc.BUS_FAULT, 1 << 9 | 1 << 15)  # PRECISERR, BFARVALID
         elif number == _EXCP_DATA_ABORT:
             fault(sc.USAGE_FAULT, 1 << 24)  # UNALIGNED
+        elif number == _EXCP_NOCP:
+            fault(sc.USAGE_FAULT, 1 << 19)  # NOCP
         elif number == _EXCP_BKPT:
             fault(sc.HARD_FAULT, 0, hfsr=1 << 31)  # DEBUGEVT: no debugger is there to halt for
         elif number == _DIVISION_BY_ZERO:

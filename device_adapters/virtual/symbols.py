@@ -6,7 +6,9 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 UNKNOWN = "?"
 _OPERATOR = re.compile(r"tb_op_(\d+)(?!\d)")
@@ -31,22 +33,22 @@ class Symbols:
     def of(cls, elf: Path) -> Symbols:
         """Read the STT_FUNC symbols of a file; raises elftools' ELFError if it is not an ELF."""
         from elftools.elf.elffile import ELFFile
-        from elftools.elf.sections import SymbolTableSection
 
         found: dict[int, Function] = {}
+        ends: dict[int, int] = {}
         with elf.open("rb") as stream:
-            for section in ELFFile(stream).iter_sections():
-                if not isinstance(section, SymbolTableSection):
-                    continue
-                for symbol in section.iter_symbols():
-                    if symbol["st_info"]["type"] != "STT_FUNC" or symbol["st_shndx"] == "SHN_UNDEF":
+            file: Any = ELFFile(stream)
+            for table in file.iter_sections("SHT_SYMTAB"):
+                for symbol in table.iter_symbols():
+                    if symbol["st_info"]["type"] != "STT_FUNC" or not isinstance(symbol["st_shndx"], int):
                         continue
                     start = symbol["st_value"] & ~1
-                    function = Function(start, start + symbol["st_size"], symbol.name)
+                    section = file.get_section(symbol["st_shndx"])
+                    ends[start] = section["sh_addr"] + section["sh_size"]
                     known = found.get(start)
-                    if known is None or (known.end == known.start) > (function.end == function.start):
-                        found[start] = function
-        return cls(_bounded(sorted(found.values())))
+                    if known is None or known.end == start:
+                        found[start] = Function(start, start + symbol["st_size"], symbol.name)
+        return cls(_bounded(sorted(found.values()), ends))
 
     def at(self, address: int) -> Function | None:
         """The function that contains `address`."""
@@ -72,12 +74,15 @@ class Symbols:
         return next((function for function in self.functions if function.name == name), None)
 
 
-def _bounded(functions: list[Function]) -> tuple[Function, ...]:
-    """Assembly functions have no size: they reach to the next function."""
+def _bounded(functions: list[Function], section_ends: dict[int, int]) -> tuple[Function, ...]:
+    """Assembly functions have no size: they reach to the next function, or to the end of their section."""
+    following = [function.start for function in functions[1:]]
     bounded = []
-    for index, function in enumerate(functions):
-        end = function.end
-        if end == function.start and index + 1 < len(functions):
-            end = functions[index + 1].start
-        bounded.append(Function(function.start, max(end, function.start + 2), function.name))
+    for function, after in zip_longest(functions, following):
+        end = section_ends[function.start]
+        if function.end == function.start:
+            end = end if after is None else min(after, end)
+            bounded.append(Function(function.start, end, function.name))
+        else:
+            bounded.append(function)
     return tuple(bounded)
