@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -87,6 +88,7 @@ def appending(folder: Path) -> float:
     """Seconds per append to the newest file, the least of five tens."""
     run = Run.model_validate_json(LINE.read_bytes())
     newest = Store(max(folder.glob("*.jsonl")))
+    os.sync()  # what `fill` wrote must not be in the way
     best = float("inf")
     for ten in range(5):
         began = time.perf_counter()
