@@ -84,13 +84,13 @@ enum {
     PLLP = 2,
     PLLP_DIV2 = 0, /* PLLP holds 0 for 2, 1 for 4, … */
     PLLQ = 9,
-    PCLK1_DIVIDER = 4 /* PCLK1 is 54 MHz at most, PCLK2 108 MHz (DS10916, general operating conditions, over-drive) */
+    PCLK1_DIVIDER = 4 /* PCLK1: 54 MHz at most, PCLK2: 108 MHz (DS10916, general operating conditions) */
 };
 
 _Static_assert(HSE_HZ / PLLM * PLLN / PLLP == TB_CLOCK_HZ, "the clock is the one that the target promises");
 
-/* Polls are some six cycles of at most 216 MHz: at least 25 ms, where HSE in bypass and PLL need microseconds and
- * over-drive less than 0.1 ms. */
+/* A poll takes some six cycles of at most 216 MHz: together at least 25 ms, where HSE in bypass and PLL need
+ * microseconds and over-drive less than 0.1 ms. */
 enum { CLOCK_POLLS = 1000000 };
 
 /* The marker: PF13, Arduino D7 on Zio connector CN10, free on this board; MLPerf Tiny marks with D7 as well. */
@@ -112,7 +112,7 @@ static void connect_usart(uint32_t pin) {
     set_pin(GPIOD_BASE + GPIO_MODER, pin, MODE_ALTERNATE);
 }
 
-/* Reading a clock's enable bit back gives the peripheral the two cycles it needs (RM0385 5.2, peripheral clock enable). */
+/* Reading the enable bit back gives the peripheral the two cycles it needs (RM0385 5.2, peripheral clocks). */
 static void start_clock_of(uint32_t enable_register, uint32_t bits) {
     tb_register_change(enable_register, 0, bits);
     (void)tb_register_get(enable_register);
@@ -144,7 +144,6 @@ static void require(bool done, const char *error) {
     start_serial_port();
     tb_say(error);
     for (;;) {
-        __asm volatile("wfi");
     }
 }
 
@@ -188,9 +187,9 @@ static void enter_over_drive(void) {
             "e-[No switch to over-drive]");
 }
 
-/* Latency rises before the clock does, and must be read back (RM0385 3.3, read access latency). ART and its prefetch serve reads
- * through the ITCM alias of the flash only; what is read at 0x08000000 goes by AXI and the caches. They are on
- * all the same, so that this firmware behaves as ST's own start-up does. */
+/* Latency rises before the clock does, and must be read back (RM0385 3.3, read access latency). ART and its
+ * prefetch serve reads through the ITCM alias of the flash only; what is read at 0x08000000 goes by AXI and the
+ * caches. They are on all the same, as in ST's own start-up. */
 static void slow_flash_down(void) {
     tb_register_change(FLASH_ACR, FLASH_ACR_LATENCY, FLASH_ACR_LATENCY_7WS);
     require(tb_register_await(FLASH_ACR, FLASH_ACR_LATENCY, FLASH_ACR_LATENCY_7WS, CLOCK_POLLS),

@@ -117,7 +117,7 @@ def firmware_sources() -> Path:
 def host_firmware(
     tmp_path_factory: pytest.TempPathFactory, host_compiler: list[str]
 ) -> Callable[..., HostFirmware]:
-    """Builds the firmware for this computer, once for each set of options."""
+    """Builds the firmware for this computer, once for each set of options; None: with its real clock."""
 
     @functools.cache
     def made(
@@ -125,14 +125,15 @@ def host_firmware(
         results: Literal["scores", "mean-squared-error"] = "scores",
         elements: int = ELEMENTS,
         kind: ImageKind = "clean",
-        ticks_per_look: int = 1000,
+        ticks_per_look: int | None = 1000,
     ) -> HostFirmware:
         folder = tmp_path_factory.mktemp("host")
         sources = TinyEngine().generate(tiny_workload(), nucleo_f746(), folder)
         workload = tiny_workload(encoding, results, elements)
         for name, text in build.headers(workload, sources, nucleo_f746(), kind).items():
             (folder / name).write_text(text)
-        files = [*(FIRMWARE / "core").glob("*.c"), FIRMWARE / "port/host/line.c", HERE / "stepped_clock.c"]
+        files = [*(FIRMWARE / "core").glob("*.c"), FIRMWARE / "port/host/line.c"]
+        files.append(FIRMWARE / "port/host/clock.c" if ticks_per_look is None else HERE / "stepped_clock.c")
         includes = [f"-I{path}" for path in (folder, FIRMWARE / "include", FIRMWARE / "core")]
         defines = [
             "-D_POSIX_C_SOURCE=200809L",

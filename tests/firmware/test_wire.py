@@ -183,6 +183,12 @@ def test_the_clock_is_reported_and_distrusted(host_firmware) -> None:
     assert still == [["m-tb-clk-hz-[1000000]", "e-[Clock stands still]"]]
 
 
+def test_the_clock_of_this_computer_runs(host_firmware) -> None:
+    hz, loop = host_firmware(ticks_per_look=None).replies("tb clk")[0]
+    assert hz == "m-tb-clk-hz-[1000000000]"
+    assert re.fullmatch(r"m-tb-clk-loop-\[100000 [1-9]\d*\]", loop)
+
+
 def test_times_come_sixteen_to_a_line_and_within_limits(firmware) -> None:
     times, *refused, most = firmware.replies(
         *LOAD, "tb lat 18 2", "tb lat 0", "tb lat 1 -1", "tb lat 257", "tb lat 256"

@@ -40,7 +40,8 @@ tb_tensor tb_engine_input(void) {
 }
 
 tb_tensor tb_engine_output(void) {
-    return (tb_tensor){.data = output, .bytes = sizeof output, .scale = 0.25F, .zero_point = -128, .type = TB_INT8};
+    return (tb_tensor){
+        .data = output, .bytes = sizeof output, .scale = 0.25F, .zero_point = -128, .type = TB_INT8};
 }
 
 /* A leaf that writes to the deepest of 1,234 bytes of its own. */

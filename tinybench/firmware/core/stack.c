@@ -16,9 +16,9 @@ static uint32_t bytes_between(const uint32_t *lowest, const uint32_t *end) {
 __attribute__((noinline)) void tb_stack_paint(void) {
     const tb_stack_area area = tb_port_stack();
     const uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
-    for (volatile uint32_t *word = area.lowest;
-         (uintptr_t)word + OWN_FRAME_WORDS * sizeof *word < frame && (uintptr_t)word < (uintptr_t)area.end; word++) {
-        *word = paint;
+    volatile uint32_t *word = area.lowest;
+    while ((uintptr_t)word + OWN_FRAME_WORDS * sizeof *word < frame && (uintptr_t)word < (uintptr_t)area.end) {
+        *word++ = paint;
     }
 }
 

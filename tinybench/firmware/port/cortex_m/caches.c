@@ -20,7 +20,7 @@ static void invalidate_data(void) {
     const uint32_t geometry = tb_register_get(TB_SCB_CCSIDR);
     for (uint32_t set = 0; set <= last_set(geometry); set++) {
         for (uint32_t way = 0; way <= last_way(geometry); way++) {
-            /* DCISW on Cortex-M7: way in bits 31:30, set in 13:5 (CMSIS SCB_DCISW_WAY_Pos, SCB_DCISW_SET_Pos). */
+            /* On Cortex-M7: way in bits 31:30, set in 13:5 (CMSIS: SCB_DCISW_WAY_Pos, _SET_Pos). */
             tb_register_put(TB_SCB_DCISW, (way << 30) | (set << 5));
         }
     }

@@ -4,7 +4,7 @@
 #include "tb_port.h"
 #include "tb_target.h"
 
-/* A debugger that leaves takes TRCENA away, and the counter stands still: so it is looked after at each reading. */
+/* A debugger that leaves takes TRCENA away, and the counter stands still: so each reading looks after it. */
 static void start(void) {
     tb_register_change(TB_DCB_DEMCR, 0, TB_DCB_DEMCR_TRCENA);
     tb_register_put(TB_DWT_LAR, TB_DWT_LAR_KEY);

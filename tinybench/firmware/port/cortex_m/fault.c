@@ -68,7 +68,7 @@ __attribute__((used, noreturn)) void tb_fault_report(const uint32_t *frame) {
     put_register(" bfar=", tb_register_get(TB_SCB_BFAR));
     tb_say("]");
     tb_say("m-ready");
+    /* Not WFI: a debugger finds an awake core on every chip. */
     for (;;) {
-        __asm volatile("wfi");
     }
 }

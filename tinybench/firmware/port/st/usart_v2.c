@@ -14,9 +14,9 @@ enum { CR1 = 0x00, CR2 = 0x04, CR3 = 0x08, BRR = 0x0C, ISR = 0x1C, ICR = 0x20, R
 #define ISR_TXE (1U << 7)
 
 enum {
-    LEAST_DIVIDER = 16,      /* RM0385 31.5.4: with oversampling by 16, USARTDIV below 16 is not allowed */
-    MOST_DIVIDER = 0xFFFF,   /* BRR has 16 bits */
-    MOST_DEVIATION_PERMIL = 15, /* half of what a receiver tolerates (RM0385 31.5.5), the rest is the other end's */
+    LEAST_DIVIDER = 16,            /* RM0385 31.5.4: with oversampling by 16, USARTDIV is at least 16 */
+    MOST_DIVIDER = 0xFFFF,         /* BRR has 16 bits */
+    MOST_DEVIATION_PERMIL = 15,    /* half of what a receiver tolerates (RM0385 31.5.5) */
     POLLS_PER_CHARACTER = 10000000 /* some 100 ms at 216 MHz and more: a character takes 1 ms at 9600 */
 };
 
@@ -46,7 +46,7 @@ void tb_usart_start(const tb_usart *usart, uint32_t baud) {
     tb_register_put(usart->address + CR1, CR1_UE | CR1_RE | CR1_TE);
 }
 
-/* An overrun must be cleared, and costs a byte that only a checksum can miss; a framing error delivers its byte. */
+/* An overrun must be cleared; it has cost a byte, which only a checksum notices. */
 int tb_usart_read(const tb_usart *usart) {
     const uint32_t status = tb_register_get(usart->address + ISR);
     if ((status & ISR_ERRORS) != 0) {
