@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from device_adapters.virtual.symbols import Symbols
 
 _SLICE_INSTRUCTIONS = 2_000_000  # some tens of milliseconds: how often deadline and Ctrl-C are looked at
-_BRANCH_TO_SELF = 0xE7FE
+_BRANCHES_TO_SELF = ((0xE7FE,), (0xF7FF, 0xBFFE))  # B, narrow and wide (Armv7-M ARM, A7.7.12)
 _FAULTS = range(2, 7)  # NMI to UsageFault
 
 
@@ -64,6 +64,11 @@ def _need_unicorn() -> None:
         raise SetupError(
             "the virtual boards need the package `unicorn`", hint="pip install 'tinybench-mcu[sim]'"
         )
+
+
+def _branches_to_itself(board: Board, pc: int) -> bool:
+    code = (board.code_halfword(pc), board.code_halfword(pc + 2))
+    return any(code[: len(branch)] == branch for branch in _BRANCHES_TO_SELF)
 
 
 class VirtualLink:
@@ -139,7 +144,7 @@ class VirtualLink:
         if board.refusal is not None:
             raise self._fault(board.refusal, {"pc": core.registers.pc, "lr": core.registers.read("lr")})
         fault = core.last_fault
-        stuck = board.code_halfword(core.registers.pc) == _BRANCH_TO_SELF and any(
+        stuck = _branches_to_itself(board, core.registers.pc) and any(
             number in core.system.active for number in _FAULTS
         )
         if not core.locked_up and not stuck:

@@ -11,6 +11,7 @@ from typing import cast
 from pydantic import ValidationError
 
 from device_adapters.virtual.core import Clocked, Core, CoreModel, Stop
+from device_adapters.virtual.dwt import Dwt
 from device_adapters.virtual.memory import BusError, Device, Mapped, Memory
 from device_adapters.virtual.peripherals import build
 from device_adapters.virtual.profile import (
@@ -25,7 +26,7 @@ from device_adapters.virtual.profile_native import NativeHook, cache_folder, com
 from device_adapters.virtual.profile_python import PythonHook
 from device_adapters.virtual.serial_line import SerialLine
 from device_adapters.virtual.symbols import Symbols
-from device_adapters.virtual.system_control import Dwt, Identity
+from device_adapters.virtual.system_control import Identity
 from device_adapters.virtual.table import Gate, PeripheralEntry, VirtualTable
 from device_adapters.virtual.wiring import Resettable, Wiring
 from tinybench.errors import LoadError, UsageError

@@ -83,7 +83,7 @@ class Usart:
         elif self._arrives_at is None:
             self._arrives_at = now + self._byte_time()
         while self._arrives_at is not None and now >= self._arrives_at:
-            self._arrive()
+            self._arrive(self._arrives_at)
         self._update_interrupt()
 
     def _byte_time(self) -> int:
@@ -91,10 +91,10 @@ class Usart:
         core_hz = self._wiring.clocks.core_hz() if self._wiring.clocks else 0.0
         return max(int(core_hz * _BITS_PER_BYTE / self._wiring.line.host.baud), 1)
 
-    def _arrive(self) -> None:
+    def _arrive(self, when: int) -> None:
         line = self._wiring.line
         byte = line.next_for(self._framing())
-        self._arrives_at = self._wiring.now() + self._byte_time() if line.to_device else None
+        self._arrives_at = when + self._byte_time() if line.to_device else None
         if not self._is_on(_RE) or not self._is_connected(self._parameters.rx):
             return
         if self._flags & _RXNE and not self._registers[_CR3] & _OVRDIS:
@@ -132,7 +132,7 @@ class Usart:
     def _read_status(self) -> int:
         if not self._flags & _RXNE:
             if self._wiring.line.to_device:
-                self._arrive()
+                self._arrive(self._wiring.now())
             elif self._shifting_until is None:
                 self._wiring.polled()
         cr1 = self._registers[_CR1]

@@ -1,4 +1,4 @@
-"""Small firmwares for the virtual nucleo-f746, built with whatever compiler is there, and boards to run them."""
+"""Small firmwares for the virtual nucleo-f746, built with whatever compiler is there, and boards for them."""
 
 from __future__ import annotations
 
