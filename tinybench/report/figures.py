@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tinybench.report.drawings import Bars, Drawing, Lines, Points, Spans
-from tinybench.report.svg import COLOURS, height_of
+from tinybench.report.svg import COLOURS, WIDTH, fits, height_of
 from tinybench.units import brief
 
 Spec = dict[str, Any]
@@ -91,12 +91,13 @@ def _spans(spans: Spans) -> Spec:
             "x": [(span.first + span.last) / 2 for span in spans.spans],
             "width": [span.last - span.first + 1 for span in spans.spans],
             "customdata": [[span.first, span.last] for span in spans.spans],
-            "text": [brief(span.high - span.low, spans.unit) for span in spans.spans],
+            "text": _labels(spans),
             "textposition": "inside",
             "insidetextanchor": "middle",
             "textangle": 0,
             "textfont": {"color": "--ink"},
             "constraintext": "none",
+            "cliponaxis": True,
             "hovertext": [span.name for span in spans.spans],
             "marker": {
                 "color": [f"--t{index % 2}" for index in range(len(spans.spans))],
@@ -113,6 +114,18 @@ def _spans(spans: Spans) -> Spec:
         "showlegend": False,
     }
     return {"data": data, "layout": layout}
+
+
+def _labels(spans: Spans) -> list[str]:
+    """The size of each span, where there is room for it."""
+    across = WIDTH / max(spans.steps, 1)
+    up = height_of(spans) / (max((span.high for span in spans.spans), default=1) or 1)
+    labels = []
+    for span in spans.spans:
+        label = brief(span.high - span.low, spans.unit)
+        wide, tall = (span.last - span.first + 1) * across * 0.85, (span.high - span.low) * up * 0.7
+        labels.append(label if fits(label, wide, tall) else "")
+    return labels
 
 
 def _points(points: Points) -> Spec:

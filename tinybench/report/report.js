@@ -45,9 +45,11 @@
       const badge = header.querySelector(".badge");
       header.dataset.title = header.textContent.trim();
       if (order.get(table).length < 2) continue;
-      const button = made("button", { type: "button", textContent: header.firstChild.textContent.trim() });
-      button.addEventListener("click", () => sort(table, header));
-      header.replaceChildren(button, ...(badge ? [" ", badge] : []));
+      const button = made("button", { type: "button" }); // the arrow; the whole heading takes the click
+      button.setAttribute("aria-label", `Sort by ${header.dataset.title}`);
+      header.classList.add("sorts");
+      header.addEventListener("click", () => sort(table, header));
+      header.insertBefore(button, badge);
     }
   }
 
@@ -97,8 +99,9 @@
     table.caption.append(made("span", { className: "copy" }, ...buttons));
   }
 
-  // The filter: every word must occur in a row. Rows are read once, and written only where they change;
-  // tables that are out of sight wait for an idle moment.
+  // The filter: every word must occur in a row. Rows are read once, written only where they change, and
+  // only so many at a time, as each change of a row makes the browser lay out its table.
+  const AT_ONCE = 250;
   const alone = all("main details").length < 2;
   const filterable = (alone ? tables : all("main > section > .scroll > table")).map((table) => ({
     table,
@@ -112,21 +115,17 @@
   const apply = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     const mine = ++round;
-    const work = [...filterable];
     let kept = 0, total = 0;
+    const work = filterable.flatMap(({ table, rows }) => rows.map(({ row, text }) => {
+      const hidden = !words.every((word) => text.includes(word));
+      if (table) { total += 1; kept += !hidden; }
+      return [row, hidden];
+    })).filter(([row, hidden]) => row.hidden !== hidden);
+    count.textContent = words.length ? `${kept.toLocaleString("en")} of ${total.toLocaleString("en")} rows` : "";
     const step = () => {
       if (mine !== round) return;
-      const until = performance.now() + 30;
-      while (work.length && performance.now() < until) {
-        const part = work.shift();
-        for (const { row, text } of part.rows) {
-          const hidden = !words.every((word) => text.includes(word));
-          if (row.hidden !== hidden) row.hidden = hidden;
-          if (part.table) { total += 1; kept += !hidden; }
-        }
-      }
-      if (work.length) requestAnimationFrame(step);
-      else count.textContent = words.length ? `${kept.toLocaleString("en")} of ${total.toLocaleString("en")} rows` : "";
+      for (const [row, hidden] of work.splice(0, AT_ONCE)) row.hidden = hidden;
+      if (work.length) requestAnimationFrame(() => setTimeout(step));
     };
     step();
   };
@@ -169,6 +168,16 @@
   };
   addEventListener("hashchange", reveal);
   reveal();
+
+  // Long tables keep the widths they have: laying out thousands of rows anew takes longer than a key stroke.
+  const LONG = 300;
+  const long = tables.filter((table) => order.get(table).length > LONG);
+  const widths = long.map((table) => [...table.tHead.rows[0].cells].map((cell) => cell.offsetWidth));
+  long.forEach((table, index) => {
+    const columns = widths[index].map((width) => made("col", { style: `width: ${width}px` }));
+    table.caption.after(made("colgroup", {}, ...columns));
+    table.style.tableLayout = "fixed";
+  });
 
   // Boxes that scroll sideways must be reachable by keyboard.
   const boxes = all(".scroll, .still");
@@ -223,6 +232,11 @@
     }, { displayModeBar: false, responsive: true });
     drawn.add(figure);
   };
+  if (innerWidth < 640) return; // a still drawing that scrolls is easier to read on a narrow screen
+  for (const figure of all("figure")) {
+    figure.addEventListener("pointerenter", () => drawn.has(figure) || draw(figure), { once: true });
+  }
+  if (long.length) return; // unpacking takes a moment, which a long page has no time for until it is asked to
   const near = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;

@@ -18,9 +18,8 @@ WIDTH = 760
 COLOURS = 8
 _LABELS = 250
 _BAR, _GAP = 18, 10
-_TEXT = 12
 _MOST_LETTERS = 38
-_ROOM_FOR_A_NAME = 40
+_LETTER, _LETTER_HEIGHT = 6.6, 14
 
 
 def draw(drawing: Drawing, text: str) -> str:
@@ -57,6 +56,11 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [round(index * step, 12) for index in range(first, last + 1)]
 
 
+def fits(label: str, wide: float, tall: float) -> bool:
+    """Whether a label can be read inside a rectangle of this size."""
+    return len(label) * _LETTER < wide and tall > _LETTER_HEIGHT
+
+
 def decades(values: Sequence[float]) -> tuple[float, float]:
     """The powers of ten around positive values."""
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
@@ -82,7 +86,7 @@ def _legend(names: Sequence[str]) -> list[str]:
     for index, name in enumerate(map(_short, names)):
         parts.append(f'<rect class="s{index % COLOURS}" x="{x:.4g}" y="3" width="11" height="11"/>')
         parts.append(_text(x + 16, 13, name))
-        x += 34 + 6.6 * len(name)
+        x += 34 + _LETTER * len(name)
     return parts
 
 
@@ -146,9 +150,9 @@ def _spans(spans: Spans) -> tuple[list[str], int]:
             f'<rect class="span t{index % 2}" x="{x:.5g}" y="{y:.5g}" width="{wide:.4g}" height="{tall:.4g}">'
             f"<title>{escape(f'{span.name}: {span.high - span.low:,.0f} {spans.unit}')}</title></rect>"
         )
-        if wide > _ROOM_FOR_A_NAME and tall > _TEXT + 2:
-            name = _short(brief(span.high - span.low, spans.unit), int(wide / 7))
-            parts.append(_text(x + wide / 2, y + tall / 2 + 4, name, "middle"))
+        label = brief(span.high - span.low, spans.unit)
+        if fits(label, wide, tall):
+            parts.append(_text(x + wide / 2, y + tall / 2 + 4, label, "middle"))
     every = max(1, round(spans.steps / 16))
     parts += [
         _text(left + (step + 0.5) * across, bottom + 15, str(step), "middle", "quiet")

@@ -49,7 +49,7 @@ def _operators(subject: Subject) -> Table:
             cells += [EMPTY] * 3
         rows.append(Row(tuple(cells)))
     macs = sum(operator.macs for operator in operators)
-    foot = [Cell(""), Cell("All operators"), _count(macs)]
+    foot = [Cell("All"), Cell(""), _count(macs)]
     if total:
         foot += [_count(total), Cell(""), Cell(show_rate(total / macs)) if macs else EMPTY]
     return Table(

@@ -56,7 +56,7 @@ def _told(failure: Failure) -> tuple[Cell, Cell, Cell]:
     more = len(failure.details) - MOST_DETAILS
     details = [
         *failure.details[:MOST_DETAILS],
-        *([f"and {more} more lines in the record"] if more > 0 else []),
+        *([f"and {more:,} more lines in the record"] if more > 0 else []),
     ]
     return (
         Cell(failure.error, note=f"exit code {failure.exit_code}"),
