@@ -143,19 +143,20 @@ class VirtualLink:
         core = board.core
         if board.refusal is not None:
             raise self._fault(board.refusal, {"pc": core.registers.pc, "lr": core.registers.read("lr")})
-        fault = core.last_fault
+        first, last = core.exceptions.first_fault, core.exceptions.last_fault
         stuck = _branches_to_itself(board, core.registers.pc) and any(
             number in core.system.active for number in _FAULTS
         )
         if not core.locked_up and not stuck:
             return
         what = "locked up" if core.locked_up else "hangs in its fault handler"
-        if fault is None:
-            raise self._fault(f"the core {what}: there is no valid vector table", {})
+        if first is None or last is None:
+            raise self._fault(f"the core {what}: there is no vector table", {})
         if stuck and board.spoke_since_fault:
             return  # it said so itself
-        names = ("pc", "lr", "cfsr", "hfsr", "mmfar", "bfar")
-        raise self._fault(f"the core {what}", {name: getattr(fault, name) for name in names})
+        where = {"pc": first.pc, "lr": first.lr}
+        why = {"cfsr": last.cfsr, "hfsr": last.hfsr, "mmfar": last.mmfar, "bfar": last.bfar}
+        raise self._fault(f"the core {what}", where | why)
 
     def _fault(self, message: str, registers: dict[str, int]) -> FirmwareFault:
         error = FirmwareFault(message)

@@ -47,7 +47,7 @@ def make_hook() -> BlockHook:
     if library is not None:
         return NativeHook(library)
     warnings.warn(
-        "no C compiler was found: the virtual board runs some thirty times slower (pip install ziglang)",
+        "no C compiler was found: the virtual board runs some twenty times slower (pip install ziglang)",
         RuntimeWarning,
         stacklevel=2,
     )

@@ -19,6 +19,7 @@ _ALIGNED_BIT = 1 << 9
 _BASIC_FRAME, _FPU_FRAME = 0x20, 0x68
 _CONTROL_SPSEL, _CONTROL_FPCA = 1 << 1, 1 << 2
 _FORCED = 1 << 30
+_FAULTS = (sc.HARD_FAULT, sc.MEM_MANAGE, sc.BUS_FAULT, sc.USAGE_FAULT)
 _STACKED = ("r0", "r1", "r2", "r3", "r12", "lr")
 _TO_HANDLER, _TO_MSP, _TO_PSP = 0x1, 0x9, 0xD  # the last digit of EXC_RETURN (Table B1-8)
 _WITHOUT_FPU_FRAME = 1 << 4
@@ -40,7 +41,10 @@ class Fault:
 
 
 class Exceptions:
-    """Exception entry, return and escalation; called between instructions only."""
+    """Exception entry, return and escalation; called between instructions only.
+
+    `last_fault` is the latest since reset, `first_fault` the one whose handler took the others.
+    """
 
     def __init__(
         self, registers: Registers, space: AddressSpace, system: sc.SystemControl, hook: BlockHook
@@ -58,6 +62,7 @@ class Exceptions:
         self.locked_up = False
         self.catching = False
         self.last_fault: Fault | None = None
+        self.first_fault: Fault | None = None
 
     def take_pending(self) -> bool:
         """Take the most urgent exception that may be taken now; True if one wakes a sleeping core."""
@@ -92,6 +97,8 @@ class Exceptions:
             mmfar=self._system.mmfar,
             bfar=self._system.bfar,
         )
+        if not any(number in self._system.active for number in _FAULTS):
+            self.first_fault = self.last_fault
         self.on_fault()
         if exception == sc.HARD_FAULT and running <= -1:
             self.locked_up = True

@@ -192,7 +192,10 @@ def test_lockup_names_the_function_and_the_reason(link_to):
     )
     with pytest.raises(FirmwareFault, match="locked up") as caught:
         link.read(10)
-    assert any("UNDEFINSTR" in note for note in caught.value.__notes__)
+    notes = " ".join(caught.value.__notes__)
+    assert "culprit+0x" in notes  # where it began, not where the handler failed
+    assert "UNDEFINSTR" in notes
+    assert "0x60000000" in notes
 
 
 def test_a_fault_without_a_handler_names_the_line_and_the_address(link_to):
