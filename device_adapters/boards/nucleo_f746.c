@@ -89,9 +89,11 @@ enum {
 
 _Static_assert(HSE_HZ / PLLM * PLLN / PLLP == TB_CLOCK_HZ, "the clock is the one that the target promises");
 
-/* A poll takes some six cycles of at most 216 MHz: together at least 25 ms, where HSE in bypass and PLL need
- * microseconds and over-drive less than 0.1 ms. */
-enum { CLOCK_POLLS = 1000000 };
+/* How often a ready bit is asked for. A poll takes some six cycles: a million are at least 25 ms at 216 MHz and
+ * 0.4 s at HSI's 16 MHz, where HSE in bypass and PLL need microseconds and over-drive less than 0.1 ms. */
+#ifndef TB_CLOCK_POLLS
+#define TB_CLOCK_POLLS 1000000U
+#endif
 
 /* The marker: PF13, Arduino D7 on Zio connector CN10, free on this board; MLPerf Tiny marks with D7 as well. */
 enum { MARKER_PIN = 13, TX_PIN = 8, RX_PIN = 9, AF7_USART3 = 7, BITS_PER_AF = 4, FIRST_PIN_OF_AFRH = 8 };
@@ -135,10 +137,7 @@ static void start_marker(void) {
 
 /* Says what is missing, at the speed that 16 MHz can make, and never returns: no number may come from a clock
  * that is not the one promised. */
-static void require(bool done, const char *error) {
-    if (done) {
-        return;
-    }
+static void stop(const char *error) {
     tb_register_change(RCC_CFGR, RCC_CFGR_SW | RCC_CFGR_PRESCALERS, RCC_CFGR_SW_HSI | RCC_CFGR_HPRE_DIV1);
     usart.clock_hz = HSI_HZ;
     start_serial_port();
@@ -147,23 +146,30 @@ static void require(bool done, const char *error) {
     }
 }
 
+/* Goes on once the bits of `mask` read as `value`. */
+static void await(uint32_t address, uint32_t mask, uint32_t value, const char *error) {
+    if (!tb_register_await(address, mask, value, TB_CLOCK_POLLS)) {
+        stop(error);
+    }
+}
+
 /* As after reset, in case somebody was here before: HSI drives the core, PLL and HSE are off. HSEBYP may be
  * written only while HSE is off, PLLCFGR only while the PLL is (RM0385 5.3.1, 5.3.2). */
 static void return_to_hsi(void) {
     tb_register_change(RCC_CR, 0, RCC_CR_HSION);
-    require(tb_register_await(RCC_CR, RCC_CR_HSIRDY, RCC_CR_HSIRDY, CLOCK_POLLS), "e-[HSI does not start]");
+    await(RCC_CR, RCC_CR_HSIRDY, RCC_CR_HSIRDY, "e-[HSI does not start]");
     tb_register_change(RCC_CFGR, RCC_CFGR_SW, RCC_CFGR_SW_HSI);
-    require(tb_register_await(RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_HSI, CLOCK_POLLS), "e-[HSI is not taken]");
+    await(RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_HSI, "e-[HSI is not taken]");
     tb_register_change(RCC_CR, RCC_CR_PLLON, 0);
-    require(tb_register_await(RCC_CR, RCC_CR_PLLRDY, 0, CLOCK_POLLS), "e-[PLL does not stop]");
+    await(RCC_CR, RCC_CR_PLLRDY, 0, "e-[PLL does not stop]");
     tb_register_change(RCC_CR, RCC_CR_HSEON, 0);
-    require(tb_register_await(RCC_CR, RCC_CR_HSERDY, 0, CLOCK_POLLS), "e-[HSE does not stop]");
+    await(RCC_CR, RCC_CR_HSERDY, 0, "e-[HSE does not stop]");
 }
 
 static void start_hse(void) {
     tb_register_change(RCC_CR, 0, RCC_CR_HSEBYP);
     tb_register_change(RCC_CR, 0, RCC_CR_HSEON);
-    require(tb_register_await(RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY, CLOCK_POLLS), "e-[HSE does not start]");
+    await(RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY, "e-[HSE does not start]");
 }
 
 /* Scale 1 is chosen while the PLL is off, and reported once it is on (RM0385 4.1, voltage regulator). */
@@ -181,10 +187,9 @@ static void start_pll(void) {
  * (RM0385 4.1, entering over-drive mode). */
 static void enter_over_drive(void) {
     tb_register_change(PWR_CR1, 0, PWR_CR1_ODEN);
-    require(tb_register_await(PWR_CSR1, PWR_CSR1_ODRDY, PWR_CSR1_ODRDY, CLOCK_POLLS), "e-[No over-drive]");
+    await(PWR_CSR1, PWR_CSR1_ODRDY, PWR_CSR1_ODRDY, "e-[No over-drive]");
     tb_register_change(PWR_CR1, 0, PWR_CR1_ODSWEN);
-    require(tb_register_await(PWR_CSR1, PWR_CSR1_ODSWRDY, PWR_CSR1_ODSWRDY, CLOCK_POLLS),
-            "e-[No switch to over-drive]");
+    await(PWR_CSR1, PWR_CSR1_ODSWRDY, PWR_CSR1_ODSWRDY, "e-[No switch to over-drive]");
 }
 
 /* Latency rises before the clock does, and must be read back (RM0385 3.3, read access latency). ART and its
@@ -192,18 +197,17 @@ static void enter_over_drive(void) {
  * caches. They are on all the same, as in ST's own start-up. */
 static void slow_flash_down(void) {
     tb_register_change(FLASH_ACR, FLASH_ACR_LATENCY, FLASH_ACR_LATENCY_7WS);
-    require(tb_register_await(FLASH_ACR, FLASH_ACR_LATENCY, FLASH_ACR_LATENCY_7WS, CLOCK_POLLS),
-            "e-[Flash latency not taken]");
+    await(FLASH_ACR, FLASH_ACR_LATENCY, FLASH_ACR_LATENCY_7WS, "e-[Flash latency not taken]");
     tb_register_change(FLASH_ACR, 0, FLASH_ACR_PRFTEN | FLASH_ACR_ARTEN);
 }
 
 static void switch_to_pll(void) {
     tb_register_change(RCC_CFGR, RCC_CFGR_PRESCALERS,
                        RCC_CFGR_HPRE_DIV1 | RCC_CFGR_PPRE1_DIV4 | RCC_CFGR_PPRE2_DIV2);
-    require(tb_register_await(RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY, CLOCK_POLLS), "e-[PLL does not lock]");
-    require(tb_register_await(PWR_CSR1, PWR_CSR1_VOSRDY, PWR_CSR1_VOSRDY, CLOCK_POLLS), "e-[No voltage scale 1]");
+    await(RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY, "e-[PLL does not lock]");
+    await(PWR_CSR1, PWR_CSR1_VOSRDY, PWR_CSR1_VOSRDY, "e-[No voltage scale 1]");
     tb_register_change(RCC_CFGR, RCC_CFGR_SW, RCC_CFGR_SW_PLL);
-    require(tb_register_await(RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL, CLOCK_POLLS), "e-[PLL is not taken]");
+    await(RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL, "e-[PLL is not taken]");
 }
 
 void tb_port_init(void) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import zlib
 from contextlib import contextmanager
@@ -197,3 +198,26 @@ def test_a_speed_that_nobody_confirms_within_a_second_is_given_up(images, switch
             machine.run(100_000)
         board.link.set_baud(460800 if waits_s < 1 else 115200)
         assert board.ask("name") == ["m-name-dut-[tinybench nucleo-f746]"]
+
+
+def test_a_board_whose_clock_does_not_start_says_so_and_nothing_else(tiny, cache) -> None:
+    """As with the ST-LINK's clock disconnected: HSI drives the line, and no number comes from it."""
+    from device_adapters.virtual.adapter import VirtualAdapter
+
+    table = copy.deepcopy(tiny.board.virtual)
+    (rcc,) = (entry for entry in table["peripherals"] if entry["name"] == "rcc")
+    rcc["parameters"]["hse"] = "none"
+    impatient = tiny.board.firmware.model_copy(update={"defines": {"TB_CLOCK_POLLS": "1000U"}})
+    board = tiny.board.model_copy(update={"virtual": table, "firmware": impatient})
+    compiler = toolchain.find(None, cache)
+    image = build(tiny.workload(), tiny.engine(), board, "clean", compiler=compiler, cache=cache)
+    adapter = VirtualAdapter()
+    (device,) = adapter.find(board)
+    said = b""
+    with adapter.open(device, image) as link:
+        while not said.endswith(b"\r\n"):
+            said += link.read(PATIENCE_S)
+        link.write(b"name%")
+        with pytest.raises(LinkTimeout):
+            link.read(1)
+    assert said == b"e-[HSE does not start]\r\n"
