@@ -122,7 +122,7 @@ _POOL = _options(
     5, ("padding", PADDING), *_STRIDES, ("filter_width", COUNT), ("filter_height", COUNT), _FUSED
 )
 _REDUCER = _options(27, ("keep_dims", BOOL))
-_RANDOM = _options(114, ("seed", LONG), ("seed2", Kind("q")))
+_RANDOM = _options(114, ("seed", LONG), ("seed2", LONG))
 _CONV_3D = _options(
     106,
     ("padding", PADDING),
