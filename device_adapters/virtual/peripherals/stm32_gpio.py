@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol, cast
 
 from device_adapters.virtual.wiring import Wiring
 from tinybench.records import Record
@@ -16,21 +16,33 @@ from tinybench.records import Record
 _IDR, _ODR, _BSRR, _AFRL, _BRR = 0x10, 0x14, 0x18, 0x20, 0x28
 _MODE_OUTPUT, _MODE_ALTERNATE = 0b01, 0b10
 _PINS = 0xFFFF
+_FIRST_PIN_OF_VDDIO2 = 2
 
 
 class Parameters(Record):
-    """Values after reset; port A and B begin with the debug pins in their alternate function."""
+    """Values after reset; port A and B begin with the debug pins in their alternate function.
+
+    `supply` names the part that lets pins 2 to 15 work, where they have a supply of their own (port G of an L4).
+    """
 
     moder: int = 0
     ospeedr: int = 0
     pupdr: int = 0
+    supply: str | None = None
+
+
+class _Supply(Protocol):
+    @property
+    def supplied(self) -> bool:
+        """Whether the pins behind it may work."""
 
 
 class Gpio:
     """One port of 16 pins. Inputs read as low, outputs as they are driven."""
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, wiring: Wiring) -> None:
         self._parameters = parameters
+        self._wiring = wiring
         self.reset()
 
     def reset(self) -> None:
@@ -42,8 +54,16 @@ class Gpio:
         """The alternate function that is connected to a pin; None if the pin does something else."""
         if self._registers[0x00] >> 2 * pin & 0b11 != _MODE_ALTERNATE:
             return None
+        if not self._is_supplied(pin):
+            return None
         word = self._registers.get(_AFRL + 4 * (pin // 8), 0)
         return word >> 4 * (pin % 8) & 0xF
+
+    def _is_supplied(self, pin: int) -> bool:
+        part = self._parameters.supply
+        if part is None or pin < _FIRST_PIN_OF_VDDIO2:
+            return True
+        return cast("_Supply", self._wiring.parts[part]).supplied
 
     def level(self, pin: int) -> bool:
         """Whether an output pin is driven high."""
@@ -72,7 +92,7 @@ class Gpio:
 
 
 def _build(name: str, parameters: Mapping[str, Any], wiring: Wiring) -> Gpio:
-    gpio = Gpio(Parameters.model_validate(parameters))
+    gpio = Gpio(Parameters.model_validate(parameters), wiring)
     wiring.ports[name] = gpio
     return gpio
 

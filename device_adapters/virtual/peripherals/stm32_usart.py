@@ -24,7 +24,8 @@ _PS, _PCE, _M0, _OVER8, _M1 = 1 << 9, 1 << 10, 1 << 12, 1 << 15, 1 << 28
 _OVRDIS = 1 << 12
 _ORE, _RXNE, _TC, _TXE, _TEACK, _REACK = 1 << 3, 1 << 5, 1 << 6, 1 << 7, 1 << 21, 1 << 22
 _CLEARABLE = _TC | _ORE | 0b10111
-_SMALLEST_DIVIDER = 16
+_SMALLEST_DIVIDER, _SMALLEST_DIVIDER_OF_LPUART = 16, 0x300
+_LPUART_STEPS = 256
 _BITS_PER_BYTE = 10
 
 
@@ -37,11 +38,15 @@ class Pin(Record):
 
 
 class Parameters(Record):
-    """The pins of this board's port, and the interrupt's number."""
+    """The pins of this board's port, the interrupt's number, and whether it is an LPUART.
+
+    An LPUART has the same registers; its divider has 20 bits and counts 256 steps per clock (RM0432, LPUART).
+    """
 
     tx: Pin
     rx: Pin
     interrupt: int
+    low_power: bool = False
 
 
 class Usart:
@@ -184,19 +189,24 @@ class Usart:
             self._holding = self._shifting_until = None
 
     def _check_divider(self, offset: int) -> None:
-        if offset == _BRR and 0 < self._divider() < _SMALLEST_DIVIDER:
-            self._wiring.refuse(f"{self._name} has a divider of `{self._divider()}`; it takes 16 or more")
+        least = _SMALLEST_DIVIDER_OF_LPUART if self._parameters.low_power else _SMALLEST_DIVIDER
+        if offset == _BRR and 0 < self._divider() < least:
+            self._wiring.refuse(
+                f"{self._name} has a divider of `{self._divider()}`; it takes {least} or more"
+            )
 
     # --- the wire ---
 
     def _divider(self) -> int:
+        if self._parameters.low_power:
+            return self._registers[_BRR] & 0xFFFFF
         brr = self._registers[_BRR] & 0xFFFF
         return brr & 0xFFF0 | (brr & 0b111) << 1 if self._registers[_CR1] & _OVER8 else brr
 
     def _framing(self) -> Framing:
         cr1, divider = self._registers[_CR1], self._divider()
         clock_hz = self._wiring.clocks.frequency(self._name) if self._wiring.clocks else 0.0
-        factor = 2 if cr1 & _OVER8 else 1
+        factor = _LPUART_STEPS if self._parameters.low_power else 2 if cr1 & _OVER8 else 1
         return Framing(
             baud=factor * clock_hz / divider if divider else 0.0,
             data_bits=8 + bool(cr1 & _M0) - bool(cr1 & _M1),

@@ -16,12 +16,26 @@ enum { CR1 = 0x00, CR2 = 0x04, CR3 = 0x08, BRR = 0x0C, ISR = 0x1C, ICR = 0x20, R
 enum {
     LEAST_DIVIDER = 16,            /* RM0385 31.5.4: with oversampling by 16, USARTDIV is at least 16 */
     MOST_DIVIDER = 0xFFFF,         /* BRR has 16 bits */
+    STEPS_OF_LPUART = 256,
+    LEAST_DIVIDER_OF_LPUART = 0x300, /* RM0432, LPUART_BRR: less is forbidden; 20 bits */
+    MOST_DIVIDER_OF_LPUART = 0xFFFFF,
     MOST_DEVIATION_PERMIL = 15,    /* half of what a receiver tolerates (RM0385 31.5.5) */
     POLLS_PER_CHARACTER = 10000000 /* some 100 ms at 216 MHz and more: a character takes 1 ms at 9600 */
 };
 
+/* What the divider divides: up to 256 times 216 MHz. */
+static uint64_t steps_per_second(const tb_usart *usart) {
+    return (uint64_t)usart->clock_hz * (usart->low_power ? STEPS_OF_LPUART : 1U);
+}
+
 static uint32_t divider(const tb_usart *usart, uint32_t baud) {
-    return (usart->clock_hz + baud / 2U) / baud;
+    return (uint32_t)((steps_per_second(usart) + baud / 2U) / baud);
+}
+
+static bool divider_possible(const tb_usart *usart, uint32_t ratio) {
+    const uint32_t least = usart->low_power ? LEAST_DIVIDER_OF_LPUART : LEAST_DIVIDER;
+    const uint32_t most = usart->low_power ? MOST_DIVIDER_OF_LPUART : MOST_DIVIDER;
+    return ratio >= least && ratio <= most;
 }
 
 bool tb_usart_baud_possible(const tb_usart *usart, uint32_t baud) {
@@ -29,10 +43,10 @@ bool tb_usart_baud_possible(const tb_usart *usart, uint32_t baud) {
         return false;
     }
     const uint32_t ratio = divider(usart, baud);
-    if (ratio < LEAST_DIVIDER || ratio > MOST_DIVIDER) {
+    if (!divider_possible(usart, ratio)) {
         return false;
     }
-    const uint32_t made = usart->clock_hz / ratio;
+    const uint32_t made = (uint32_t)(steps_per_second(usart) / ratio);
     const uint32_t deviation = made > baud ? made - baud : baud - made;
     return (uint64_t)deviation * 1000U <= (uint64_t)baud * MOST_DEVIATION_PERMIL;
 }

@@ -5,10 +5,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One instance: where it is, and what clocks it. Its clock and pins must be on already. */
+/* One instance: where it is, and what clocks it. Its clock and pins must be on already. LPUART has the same
+ * registers and counts 256 steps for each period of its clock (RM0432, LPUART baud rate generation). */
 typedef struct {
     uint32_t address;
     uint32_t clock_hz;
+    bool low_power; /* an LPUART */
 } tb_usart;
 
 /* Whether the divider comes near enough to this rate. */
