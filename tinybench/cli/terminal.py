@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
-from pydantic import BaseModel
 
 from tinybench.errors import TinyBenchError
 
@@ -51,6 +50,8 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def document(schema: str, **parts: Iterable[Any]) -> dict[str, Any]:
     """One JSON document: its schema first, records as plain data."""
+    from pydantic import BaseModel
+
     return {
         "schema": schema,
         **{
