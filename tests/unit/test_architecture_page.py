@@ -1,0 +1,29 @@
+"""ARCHITECTURE.md has a sentence for every module, and none for a module that is gone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+
+def parts(package: str) -> set[str]:
+    """Modules and packages directly inside a package; dunder modules speak for themselves."""
+    folder = ROOT / package
+    modules = {path.name for path in folder.glob("*.py") if not path.name.startswith("__")}
+    return modules | {f"{path.parent.name}/" for path in folder.glob("*/__init__.py")}
+
+
+def test_every_module_has_its_sentence_and_every_sentence_its_module() -> None:
+    named = set(re.findall(r"`(\w+(?:\.py|/))`", PAGE.split("## A sentence per module")[1]))
+    ours = parts("tinybench") | parts("device_adapters")
+    assert ours - named == set()
+    folders = {f"{path.name}/" for path in ROOT.glob("*/*") if path.is_dir()} | {
+        "core/",
+        "port/",
+        "include/",
+        "kernels/",
+    }
+    assert named - ours - folders == set()
