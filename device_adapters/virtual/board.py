@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -28,6 +28,7 @@ from device_adapters.virtual.serial_line import SerialLine
 from device_adapters.virtual.symbols import Symbols
 from device_adapters.virtual.system_control import Identity
 from device_adapters.virtual.table import Gate, PeripheralEntry, VirtualTable
+from device_adapters.virtual.wall_clock import WallClock
 from device_adapters.virtual.wiring import Resettable, Wiring
 from tinybench.errors import LoadError, UsageError
 from tinybench.target import Target
@@ -112,7 +113,10 @@ class _Waiting:
 class Board:
     """One virtual board with power on. Not thread-safe; `close` it."""
 
-    def __init__(self, target: Target, table: VirtualTable, hook: BlockHook) -> None:
+    def __init__(
+        self, target: Target, table: VirtualTable, hook: BlockHook, wall_scale: float | None = None
+    ) -> None:
+        """With `wall_scale` the cycle counter follows the host's clock, so many times as fast."""
         self.target = target
         self.line = SerialLine(target.serial.baud)
         self.refusal: str | None = None
@@ -128,16 +132,22 @@ class Board:
             interrupt=self.core.system.set_line,
             polled=self._polled,
             line=self.line,
+            flash=self.core.flash,
         )
         self.core.system.refuse = self._refuse
         self.core.exceptions.on_fault = self._faulted
         self._resettable: list[Resettable] = []
         self._add_memories(target, table)
-        self._add_core_registers(has_lock=target.core.name == "cortex-m7")
+        self._add_core_registers(has_lock=target.core.name == "cortex-m7", wall_scale=wall_scale)
         for entry in table.peripherals:
             self._add_peripheral(target, entry)
         if table.serial not in self._wiring.parts:
             raise UsageError(f"`{target.name}.toml`: virtual.serial: there is no peripheral `{table.serial}`")
+
+    @property
+    def parts(self) -> Mapping[str, Device]:
+        """The peripherals by name."""
+        return self._wiring.parts
 
     @property
     def hook_kind(self) -> str:
@@ -151,9 +161,11 @@ class Board:
         rom = Permission.READ | Permission.EXEC
         space = self.core.space
         for region in target.regions:
-            space.add_memory(
-                Memory(region.name, region.origin, region.size, rom if region.kind == "flash" else ram)
-            )
+            is_flash = region.kind == "flash"
+            memory = Memory(region.name, region.origin, region.size, rom if is_flash else ram)
+            space.add_memory(memory)
+            if is_flash:
+                self.core.flash.add_memory(memory)
         for extra in table.memories:
             source = space.memory_at(extra.alias_of) if extra.alias_of is not None else None
             if extra.alias_of is not None and source is None:
@@ -161,9 +173,10 @@ class Board:
             permissions = source.permissions if source else ram if extra.writable else rom
             space.add_memory(Memory(extra.name, extra.origin, extra.size, permissions, extra.alias_of))
 
-    def _add_core_registers(self, *, has_lock: bool) -> None:
+    def _add_core_registers(self, *, has_lock: bool, wall_scale: float | None) -> None:
         core = self.core
-        dwt = Dwt(lambda: core.awake, core.system, has_lock)
+        wall = WallClock(self._core_hz, wall_scale) if wall_scale is not None else None
+        dwt = Dwt(wall.cycles if wall else lambda: core.awake, core.system, has_lock)
         core.on_system_change = dwt.refresh
         core.space.add_device(Mapped("system control", _SYSTEM_CONTROL, _PAGE_4K, core.system))
         core.space.add_device(Mapped("dwt", _DWT, _PAGE_4K, dwt))
@@ -209,7 +222,7 @@ class Board:
             raise LoadError(f"`{elf.name}` cannot be read as an ELF file: {error}") from error
         flash = [region for region in self.target.regions if region.kind == "flash"]
         for region in flash:
-            self.core.space.write(region.origin, _ERASED * region.size, rom=True)
+            self.erase(region.origin, region.size)
         for address, data in segments:
             if not any(r.origin <= address and address + len(data) <= r.end for r in flash):
                 raise LoadError(
@@ -217,6 +230,10 @@ class Board:
                     f"{self.target.name}"
                 )
             self.core.space.write(address, data, rom=True)
+
+    def erase(self, address: int, size: int) -> None:
+        """Flash as it leaves the factory."""
+        self.core.space.write(address, _ERASED * size, rom=True)
 
     def watch(self, symbols: Symbols) -> None:
         """Measure each call of the engine's invoke and of each operator."""
@@ -276,6 +293,10 @@ class Board:
         return self.line.sent_bytes > self._sent_before_fault
 
     # --- what the peripherals say ---
+
+    def _core_hz(self) -> float:
+        clocks = self._wiring.clocks
+        return clocks.core_hz() if clocks is not None else float(self.target.clock_hz)
 
     def _faulted(self) -> None:
         self._sent_before_fault = self.line.sent_bytes

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from device_adapters.virtual import system_control as sc
 from device_adapters.virtual import thumb
 from device_adapters.virtual.exceptions import Exceptions, Fault
+from device_adapters.virtual.flash import FlashArray
 from device_adapters.virtual.memory import AddressSpace, BusError
 from device_adapters.virtual.profile import Access, BlockHook, Cause, Trait
 from device_adapters.virtual.registers import THUMB_BIT, Registers
@@ -36,6 +37,7 @@ _WFI = 0xBF30
 _DIV_0_TRP = 1 << 4
 _SLEEPONEXIT = 1 << 1
 _LONGEST_BLOCK_BYTES = 1024
+_LOCKUP_ADDRESS = 0xFFFFFFFE
 _EXECUTE_NEVER = ((0x40000000, 0x60000000), (0xA0000000, 0x100000000))  # the default memory map (B3.1)
 
 
@@ -106,6 +108,9 @@ class Core:
         self.exceptions = Exceptions(self.registers, self.space, self.system, hook)
         self.clocked: list[Clocked] = [self.system]
         self.on_system_change: Callable[[], None] = lambda: None
+        self.flash = FlashArray(self._uc, self.space, hook)
+        self.debugged = False  # BKPT halts for a debugger rather than faulting
+        self._at_bkpt = False
         self._breakpoints: frozenset[int] = frozenset()
         self._division_hooks: list[int] = []
         self._slept = 0
@@ -147,7 +152,7 @@ class Core:
         """As a local reset: the vector table gives SP and PC. A reset into nothing locks up."""
         self.system.reset()
         self.exceptions.reset()
-        self._asleep = self._asked = False
+        self._asleep = self._asked = self._at_bkpt = False
         self._trap = None
         self._hook.restart()
         self.registers.write_xpsr(THUMB_BIT)
@@ -201,6 +206,12 @@ class Core:
         self._uc.ctl_set_exits(sorted(addresses))
         self._uc.ctl_flush_tb()
 
+    def revive(self) -> None:
+        """A debugger halted the core: it sleeps no more, and leaves lockup (Armv7-M ARM, B1.5.15)."""
+        if self.exceptions.locked_up:
+            self.registers.jump(_LOCKUP_ADDRESS | 1)
+        self._asleep = self._asked = self._at_bkpt = self.exceptions.locked_up = False
+
     @property
     def asleep(self) -> bool:
         """Whether the core waits for an interrupt."""
@@ -224,7 +235,7 @@ class Core:
 
     # --- between slices ---
 
-    def _before_slice(self, limit: int) -> Stop | None:
+    def _before_slice(self, limit: int) -> Stop | None:  # noqa: PLR0911 - one line per reason to stop
         """Deal with everything that happens between instructions; the reason to stop, or None to go on."""
         while True:
             if self.system.reset_requested:
@@ -237,6 +248,9 @@ class Core:
             if self.exceptions.catching:
                 self.exceptions.catching = False
                 return Stop.CAUGHT
+            if self._at_bkpt:
+                self._at_bkpt = False
+                return Stop.BREAKPOINT
             if self._asked:
                 self._asked = False
                 return Stop.ASKED
@@ -307,6 +321,7 @@ class Core:
             self._trap = -self._u.UC_ERR_INSN_INVALID, pc
             return
         self._running = True
+        self.flash.between_slices()
         try:
             self._uc.emu_start(pc | 1, 0, 0, count)
         except self._u.UcError as error:
@@ -354,6 +369,9 @@ class Core:
     def _take_fault(self, number: int, pc: int) -> None:
         fault = self.exceptions.fault
         if number == -self._u.UC_ERR_EXCEPTION and self._hook.refused_kind:
+            if self._hook.refused_kind == Access.WRITE and self.flash.refused_store(self._hook.refused_page):
+                self.registers.resume_at(pc)
+                return
             code = self.space.read(pc, self._extent(pc, 0))
             self.system.bfar = thumb.accessed_address(code, pc, self._hook.refused_page, self.registers.read)
             fault(sc.BUS_FAULT, 1 << 9 | 1 << 15)  # PRECISERR, BFARVALID
@@ -361,6 +379,9 @@ class Core:
             fault(sc.USAGE_FAULT, 1 << 24)  # UNALIGNED
         elif number == _EXCP_NOCP:
             fault(sc.USAGE_FAULT, 1 << 19)  # NOCP
+        elif number == _EXCP_BKPT and self.debugged:
+            self.registers.resume_at(pc)
+            self._at_bkpt = True
         elif number == _EXCP_BKPT:
             fault(sc.HARD_FAULT, 0, hfsr=1 << 31)  # DEBUGEVT: no debugger is there to halt for
         elif number == _DIVISION_BY_ZERO:

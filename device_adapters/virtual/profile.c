@@ -455,10 +455,10 @@ static uint32_t grant(tbp *p, void *uc, const tbp_range *range, uint32_t page, i
         return PERM_READ | PERM_EXEC;
     }
     if (kind == UC_MEM_WRITE && *executed) {
-        *executed = 0;
         uint32_t end = page + (1u << PAGE_BITS);
         p->uc.ctl(uc, p->uc.remove_cache, (uint64_t)page, (uint64_t)end);
         tbp_forget(p, page, end);
+        *executed = 0; /* last: removing may itself ask for the page as code */
     }
     return *executed ? PERM_READ : PERM_READ | PERM_WRITE;
 }
@@ -514,6 +514,18 @@ EXPORT bool tbp_add_range(tbp *p, uint32_t start, uint32_t end, uint32_t target,
         return false;
     p->ranges[p->range_count++] = range;
     return true;
+}
+
+EXPORT void tbp_remove_range(tbp *p, uint32_t start, uint32_t permissions)
+{
+    for (uint32_t i = 0; i < p->range_count; i++) {
+        if (p->ranges[i].start != start || p->ranges[i].permissions != permissions)
+            continue;
+        free(p->ranges[i].executed);
+        for (p->range_count--; i < p->range_count; i++)
+            p->ranges[i] = p->ranges[i + 1];
+        return;
+    }
 }
 
 /* Counts from zero; the running block and the functions that are being executed stay known. */

@@ -111,6 +111,9 @@ class BlockHook(Protocol):
     def add_range(self, start: int, end: int, target: int, permissions: int) -> None:
         """Let the core touch [start, end), found at the physical address `target`."""
 
+    def remove_range(self, start: int, permissions: int) -> None:
+        """Take back what `add_range` granted with the same start and permissions."""
+
     def watch(self, watch: Watch) -> None:
         """Measure every call of a function."""
 

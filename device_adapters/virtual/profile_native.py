@@ -242,6 +242,10 @@ class NativeHook:
         """Let the core touch [start, end), found at the physical address `target`."""
         _need(self._code.tbp_add_range(self._state, start, end, target, permissions))
 
+    def remove_range(self, start: int, permissions: int) -> None:
+        """Take back what `add_range` granted with the same start and permissions."""
+        self._code.tbp_remove_range(self._state, start, permissions)
+
     def watch(self, watch: Watch) -> None:
         """Measure every call of a function."""
         _need(self._code.tbp_watch_function(self._state, watch.address, watch.operator))
@@ -309,6 +313,7 @@ def _load(library: Path) -> Any:
         "tbp_new": (head, (c.c_void_p,)),
         "tbp_free": (None, (head,)),
         "tbp_add_range": (c.c_bool, (head, *(4 * (c.c_uint32,)))),
+        "tbp_remove_range": (None, (head, c.c_uint32, c.c_uint32)),
         "tbp_watch_function": (c.c_bool, (head, c.c_uint32, c.c_int32)),
         "tbp_account": (c.c_bool, (head, c.c_void_p, c.c_uint32, c.c_uint32)),
         "tbp_truncate": (c.c_bool, (head, c.c_void_p, c.c_uint32)),

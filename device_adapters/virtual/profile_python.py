@@ -88,6 +88,13 @@ class PythonHook:
         """Let the core touch [start, end), found at the physical address `target`."""
         self._ranges.append(_Range(start, end, target, permissions))
 
+    def remove_range(self, start: int, permissions: int) -> None:
+        """Take back what `add_range` granted with the same start and permissions."""
+        found = next(
+            known for known in self._ranges if (known.start, known.permissions) == (start, permissions)
+        )
+        self._ranges.remove(found)
+
     def watch(self, watch: Watch) -> None:
         """Measure every call of a function."""
         self._watched.setdefault(watch.address, len(self._watches))
@@ -239,9 +246,9 @@ class PythonHook:
             self._executed_pages.add(page)
             return Permission.READ | Permission.EXEC
         if kind == Access.WRITE and page in self._executed_pages:
-            self._executed_pages.discard(page)
             self._uc.ctl_remove_cache(page, page + _PAGE_BYTES)
             self.forget(page, page + _PAGE_BYTES)
+            self._executed_pages.discard(page)  # last: removing may itself ask for the page as code
         return Permission.READ if page in self._executed_pages else Permission.READ | Permission.WRITE
 
     def _on_device(self, *_arguments: object) -> bool:

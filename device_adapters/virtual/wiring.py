@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from device_adapters.virtual.flash import FlashArray
 from device_adapters.virtual.memory import Device
 from device_adapters.virtual.serial_line import SerialLine
 
@@ -49,6 +50,7 @@ class Wiring:
     interrupt: Callable[[int, bool], None]
     polled: Callable[[], None]
     line: SerialLine
+    flash: FlashArray
     parts: dict[str, Device] = field(default_factory=dict)
     clocks: ClockTree | None = None
     ports: dict[str, Port] = field(default_factory=dict)

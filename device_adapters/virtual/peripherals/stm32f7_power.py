@@ -1,7 +1,7 @@
-"""PWR and the FLASH interface of the STM32F7: voltage scale, overdrive, wait states.
+"""PWR of the STM32F7: voltage scale and overdrive.
 
-Offsets and bits: PWR_CR1_*, PWR_CSR1_*, FLASH_ACR_* in the CMSIS device header; reset values: the SVD;
-sequences: reference manual RM0385, 4.1.4 (overdrive) and 3.3.2 (wait states).
+Offsets and bits: PWR_CR1_*, PWR_CSR1_* in the CMSIS device header; reset values: the SVD;
+sequences: reference manual RM0385, 4.1.4 (overdrive).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from tinybench.records import Record
 _CR1, _CSR1 = 0x00, 0x04
 _VOS_SHIFT, _ODEN, _ODSWEN = 14, 1 << 16, 1 << 17
 _VOSRDY, _ODRDY, _ODSWRDY = 1 << 14, 1 << 16, 1 << 17
-_ACR, _KEYR, _SR, _CR = 0x00, 0x04, 0x0C, 0x10
 _PLLON, _PLLRDY = 1 << 24, 1 << 25
 
 
@@ -89,46 +88,8 @@ class Power:
             self._ready_at.pop(_ODSWRDY, None)
 
 
-class FlashInterface:
-    """FLASH: wait states and ART. Programming from firmware is not modelled and is refused."""
-
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
-        self.reset()
-
-    def reset(self) -> None:
-        """As after power-on: no wait state, locked."""
-        self._registers = {_CR: 0x80000000, 0x14: 0x0FFFAAED, 0x18: 0x00400080}
-
-    @property
-    def wait_states(self) -> int:
-        """LATENCY."""
-        return self._registers.get(_ACR, 0) & 0xF
-
-    def read(self, offset: int) -> int:
-        """One aligned word."""
-        return self._registers.get(offset, 0)
-
-    def write(self, offset: int, value: int, mask: int) -> None:
-        """One aligned word."""
-        if offset == _ACR:
-            self._registers[_ACR] = (self._registers.get(_ACR, 0) & ~mask | value) & 0xB0F
-            if self._wiring.clocks is not None:
-                self._wiring.clocks.check()
-        elif offset == _KEYR:
-            self._wiring.refuse(
-                "the firmware unlocks the flash, which the virtual board does not let it program"
-            )
-        elif offset == _SR:
-            self._registers[_SR] = self._registers.get(_SR, 0) & ~value
-
-
 def _power(_name: str, parameters: Mapping[str, Any], wiring: Wiring) -> Power:
     return Power(PowerParameters.model_validate(parameters), wiring)
 
 
-def _flash(_name: str, _parameters: Mapping[str, Any], wiring: Wiring) -> FlashInterface:
-    return FlashInterface(wiring)
-
-
-MODELS = MappingProxyType({"stm32f7-pwr": _power, "stm32f7-flash": _flash})
+MODELS = MappingProxyType({"stm32f7-pwr": _power})

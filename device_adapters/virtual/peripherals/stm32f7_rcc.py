@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
-from device_adapters.virtual.peripherals.stm32f7_power import FlashInterface, Power
+from device_adapters.virtual.peripherals.stm32f7_flash import FlashInterface
+from device_adapters.virtual.peripherals.stm32f7_power import Power
 from device_adapters.virtual.wiring import Wiring
 from tinybench.records import Record
 
