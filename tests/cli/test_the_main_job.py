@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import tomllib
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
+
+from tinybench.model import Model, Operator, Quantisation, Tensor
+from tinybench.tflite import write
 
 from .conftest import Command, Desk, nothing_recorded
 
@@ -200,3 +206,56 @@ def test_the_report_of_an_empty_store_says_what_to_run(tinybench: Command) -> No
         said = tinybench(*command)
         assert said.code == 2
         assert "tinybench run" in said.err
+
+
+def own_workload(desk: Desk, models: Path, model: bytes) -> None:
+    """A workload of the user's own around any bytes: `hello_world` with another file and digest."""
+    text = (Path(str(files("workloads"))) / "hello_world" / "workload.toml").read_text(encoding="utf-8")
+    spec = tomllib.loads(text)
+    models.mkdir()
+    (models / spec["model"]["file"]).write_bytes(model)
+    digest = hashlib.sha256(model).hexdigest()
+    text = text.replace(spec["model"]["sha256"], digest).replace(spec["model"]["normalised_sha256"], digest)
+    folder = desk.folder / "own"
+    folder.mkdir()
+    (folder / "workload.toml").write_text(text.replace('id = "hello_world"', 'id = "own"'), encoding="utf-8")
+
+
+def tiny(dtype: str) -> bytes:
+    """A `.tflite` of one operator, RELU."""
+    quantisation = Quantisation((0.5,), (0,)) if dtype == "int8" else None
+    tensors = tuple(
+        Tensor(i, name, (1, 8), dtype, None, quantisation) for i, name in enumerate(("in", "out"))
+    )
+    return write(Model(tensors, (Operator(0, "RELU", (0,), (1,), {}),), (0,), (1,)))
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (tiny("int8")[:-100], "truncated"),
+        (b"\0" * 64, "not a TFLite file"),
+        (tiny("float32"), "float32"),
+    ],
+    ids=["truncated", "zeros", "float"],
+)
+def test_a_model_that_cannot_be_used_is_refused_before_anything_is_built(
+    tinybench: Command, desk: Desk, tmp_path: Path, model: bytes, said: str
+) -> None:
+    own_workload(desk, tmp_path / "models", model)
+    result = tinybench(
+        "run", "--workload", "own", *KWS[2:], "--plugins", str(desk.folder),
+        TINYBENCH_MODELS=str(tmp_path / "models"),
+    )  # fmt: skip
+    assert result.code == 6, result.err
+    assert said in result.err
+    assert "build" not in result.err
+
+
+def test_a_file_of_the_right_name_and_other_bytes_is_not_taken(tinybench: Command, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "vww_96_int8.tflite").write_bytes(tiny("int8"))
+    said = tinybench("run", "--suite", "vww", *KWS[2:], TINYBENCH_MODELS=str(tmp_path / "models"))
+    assert said.code == 7
+    assert said.err.count("sha256") >= 1
+    assert (tmp_path / "models" / "vww_96_int8.tflite").exists(), "nothing of the user's is deleted"

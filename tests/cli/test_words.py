@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -131,3 +132,12 @@ def test_the_reader_may_leave_early(tinybench: Command) -> None:
     pipe = f"{sys.executable} -m tinybench list workloads | head -c 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", pipe], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
+
+
+def test_a_broken_part_is_mentioned_and_left_out(tinybench: Command, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("import no_such_package\n", encoding="utf-8")
+    said = tinybench("list", "engines", "--plugins", str(tmp_path))
+    assert said.code == 0
+    assert "warning: " in said.err
+    assert "no_such_package" in said.err
+    assert "reference" in said.out

@@ -37,8 +37,6 @@ def list_(
     from tinybench import listing
 
     catalogue = catalogue_of(settings_of(plugins=plugins))
-    for broken in catalogue.broken:
-        talk(f"warning: {broken.origin}: {broken.reason}")
     head, rows = listing.table(what.value, catalogue)
     if as_json:
         print_json(

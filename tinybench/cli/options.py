@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tinybench.cli.terminal import talk
 from tinybench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +64,10 @@ def catalogue_of(settings: Settings) -> Catalogue:
     for folder in settings.plugins:
         if not folder.is_dir():
             raise UsageError(f"plug-in folder `{folder}` does not exist")
-    return discover(settings.plugins)
+    catalogue = discover(settings.plugins)
+    for broken in catalogue.broken:
+        talk(f"warning: {broken.origin}: {broken.reason}")
+    return catalogue
 
 
 def split(values: Sequence[str] | None) -> tuple[str, ...] | None:
