@@ -108,14 +108,20 @@ def plan_tflm(model: Model) -> ArenaPlan:
     return replace(plan, bytes=max(plan.bytes, sum(_aligned(tensor_bytes(model.tensors[i])) for i in idle)))
 
 
-def plan_smallest(model: Model, in_place: InPlace = lambda _operator: ()) -> ArenaPlan:
+def plan_smallest(
+    model: Model,
+    in_place: InPlace = lambda _operator: (),
+    scratch: Callable[[Operator], int] = lambda _operator: 0,
+) -> ArenaPlan:
     """The smallest plan of several: TFLM's order and others, with and without working in place.
 
     `in_place` names the inputs an operator's output may be written over; it is done where the input is not
-    needed later and is large enough. RESHAPE always may: its output has the bytes of its input. The result
-    is never larger than TFLM's plan.
+    needed later and is large enough. RESHAPE always may: its output has the bytes of its input. `scratch` are
+    the bytes an operator needs for itself while it runs; in the plan their index is that of the operator,
+    behind those of the tensors. Without scratch the result is never larger than TFLM's plan.
     """
-    spans = lifetimes(model)
+    own = ((len(model.tensors) + o.index, _aligned(scratch(o)), o.index) for o in model.operators)
+    spans = (*lifetimes(model), *(Lifetime(index, size, at, at) for index, size, at in own if size))
     candidates = []
     # Of equal plans the first is taken: what works in place saves the copy of a RESHAPE.
     for pairs in (_shareable(model, spans, in_place), ()):

@@ -1,36 +1,22 @@
-"""The reference engine: ahead of time, from a model to constants in flash and a flat run of kernel calls.
+"""The reference engine: every operator in portable C11, bit-exact with TensorFlow Lite Micro's int8 kernels.
 
-Bit-exact with TensorFlow Lite Micro's reference int8 kernels. Operators are lowered one by one
-(tinybench/lowering) onto kernels in portable C11 (tinybench/firmware/kernels); nothing is interpreted on the
-device. Three files are generated: `weights.c` (constants), `weights.h`, and `model.c` (the arena and one
-function for each operator, tb_engine.h).
+The graph walk is tinybench/graph_walk.py, the kernels are tinybench/firmware/kernels.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
-from textwrap import indent
-from types import MappingProxyType
 from typing import Literal
 
-from tinybench.arena import ArenaPlan, plan_smallest
+from tinybench import graph_walk
 from tinybench.engine import Sources
-from tinybench.errors import ModelError
-from tinybench.lowering import Constant, Lowered, Site, lowered
-from tinybench.lowering.parts import quantisation
-from tinybench.model import Model, Operator, tensor_bytes
+from tinybench.graph_walk import KernelSet
+from tinybench.model import Model
 from tinybench.target import Target
 from tinybench.workload import Workload
 
 VERSION = "1"
-
-_FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
-_ALIGNMENT = 16
-_LINE = 100
 
 
 @dataclass(frozen=True)
@@ -42,224 +28,20 @@ class ReferenceEngine:
 
     def refuses(self, workload: Workload, target: Target) -> str | None:  # noqa: ARG002 - C runs anywhere
         """The first operator or tensor that has no kernel, in a sentence; None if the model can be built."""
-        try:
-            lowered_model(workload.model)
-        except ModelError as error:
-            return error.message
-        return None
+        return graph_walk.refusal(workload.model, _kernels(self.name))
 
     def generate(self, workload: Workload, target: Target, into: Path) -> Sources:  # noqa: ARG002 - as above
         """Write weights.c, weights.h and model.c; raises ModelError where `refuses` gives a reason."""
-        return generate(workload.model, into)
+        return graph_walk.generate(workload.model, into, _kernels(self.name))
 
 
 ENGINES = (ReferenceEngine(),)
 
 
-def lowered_model(model: Model) -> tuple[Lowered, ...]:
-    """Every operator of the model as C, in order; ModelError for the first that cannot be."""
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ModelError(
-            f"the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs; the reference engine"
-            " runs one of each"
-        )
-    operators = tuple(lowered(model, operator) for operator in model.operators)
-    for index in (*model.inputs, *model.outputs):
-        Site(model, model.operators[0]).activation(model.tensors[index])
-    return operators
-
-
 def generate(model: Model, into: Path) -> Sources:
     """Write the C of a model below `into`; raises ModelError, naming operator and tensor."""
-    operators = lowered_model(model)
-    plan = plan_smallest(model, in_place=lambda operator: operators[operator.index].in_place)
-    into.mkdir(parents=True, exist_ok=True)
-    text = _Text(model, operators, plan, _offsets(plan))
-    files = {"weights.h": text.declarations(), "weights.c": text.definitions(), "model.c": text.code()}
-    for name, lines in files.items():
-        (into / name).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-    kernels = _FIRMWARE / "kernels"
-    return Sources(
-        files=(into / "weights.c", into / "model.c", *sorted(kernels.glob("*.c"))),
-        include_dirs=(into, kernels, _FIRMWARE / "include"),
-        defines=MappingProxyType({macro: str(least) for macro, least in _limits(operators).items()}),
-        operators=tuple(operator.name for operator in model.operators),
-        arena=plan,
-        version=VERSION,
-    )
+    return graph_walk.generate(model, into, _kernels("reference"))
 
 
-def _offsets(plan: ArenaPlan) -> Mapping[int, int]:
-    """Where each activation lies, by index of its tensor."""
-    return {tensor: buffer.offset for tensor, buffer in zip(plan.tensors, plan.buffers, strict=True)}
-
-
-def _limits(operators: Sequence[Lowered]) -> Mapping[str, int]:
-    """The sizes of the kernels' arrays on the stack that this model needs."""
-    return {"TB_MAX_TAPS": max(o.taps for o in operators), "TB_MAX_PATCH": max(o.patch for o in operators)}
-
-
-def _stem(operator: Operator) -> str:
-    """`003_conv_2d`: what the symbols of an operator have in common."""
-    return f"{operator.index:03d}_{re.sub('[^a-z0-9]+', '_', operator.name.lower()).strip('_')}"
-
-
-def _padding_name(zero_point: int) -> str:
-    return f"tb_w_padding_{'m' if zero_point < 0 else ''}{abs(zero_point)}"
-
-
-@dataclass(frozen=True)
-class _Text:
-    """The three files as lines."""
-
-    model: Model
-    operators: Sequence[Lowered]
-    plan: ArenaPlan
-    offsets: Mapping[int, int]
-
-    def constants(self) -> Iterator[tuple[str, Constant]]:
-        """Every constant under its symbol's name, in the order of operators."""
-        for operator, lowered_ in zip(self.model.operators, self.operators, strict=True):
-            for constant in lowered_.constants:
-                yield f"tb_w_{_stem(operator)}_{constant.name}", constant
-            for slot in self._constant_operands(operator, lowered_):
-                data = self.model.tensors[operator.inputs[slot]].data
-                assert data is not None
-                yield f"tb_w_{_stem(operator)}_input{slot}", Constant(f"input{slot}", "int8_t", data)
-        rows: dict[int, int] = {}
-        for zero_point, length in (o.padding for o in self.operators if o.padding is not None):
-            rows[zero_point] = max(length, rows.get(zero_point, 0))
-        for zero_point, length in sorted(rows.items()):
-            yield (
-                _padding_name(zero_point),
-                Constant("padding", "int8_t", bytes([zero_point & 0xFF]) * length),
-            )
-
-    def _constant_operands(self, operator: Operator, lowered_: Lowered) -> Iterator[int]:
-        """Constant inputs that the operator's code reads as they are."""
-        used = Template("\n".join(lowered_.body)).get_identifiers()
-        for slot, index in enumerate(operator.inputs):
-            if f"in{slot}" in used and self.model.tensors[index].data is not None:
-                yield slot
-
-    def declarations(self) -> Iterator[str]:
-        yield "/* Generated by tinybench: the model's constants. */"
-        yield "#ifndef TB_WEIGHTS_H"
-        yield "#define TB_WEIGHTS_H"
-        yield ""
-        yield '#include "tb_kernels.h"'
-        yield ""
-        for name, constant in self.constants():
-            yield f"extern const {constant.type} {name}[{len(constant.values)}];"
-        yield ""
-        yield "#endif"
-
-    def definitions(self) -> Iterator[str]:
-        yield "/* Generated by tinybench: the model's constants, weights in the order kernels read them. */"
-        yield '#include "weights.h"'
-        yield ""
-        yield from _placement("WEIGHTS", ".tb_weights")
-        for name, constant in self.constants():
-            yield ""
-            yield f"WEIGHTS _Alignas(4) const {constant.type} {name}[{len(constant.values)}] = {{"
-            yield from _wrapped(constant)
-            yield "};"
-
-    def code(self) -> Iterator[str]:
-        yield "/* Generated by tinybench: the model as a sequence of kernel calls. */"
-        yield '#include "tb_engine.h"'
-        yield '#include "tb_kernels.h"'
-        yield '#include "weights.h"'
-        yield ""
-        for macro, least in _limits(self.operators).items():
-            yield f'_Static_assert({macro} >= {least}, "{macro} is too small for this model");'
-        yield ""
-        yield "#define OPERATOR __attribute__((noinline)) void"
-        yield from _placement("ARENA", ".tb_arena")
-        yield ""
-        yield f"ARENA _Alignas({_ALIGNMENT}) int8_t tb_arena[{max(self.plan.bytes, 1)}];"
-        for operator, lowered_ in zip(self.model.operators, self.operators, strict=True):
-            yield ""
-            yield f"OPERATOR tb_op_{_stem(operator)}(void);"
-            yield f"OPERATOR tb_op_{_stem(operator)}(void) {{"
-            yield indent("\n".join(self._body(operator, lowered_)), "    ")
-            yield "}"
-        yield from self._interface()
-
-    def _body(self, operator: Operator, lowered_: Lowered) -> Iterator[str]:
-        slots = {
-            f"in{slot}": self._address(operator, slot) for slot, i in enumerate(operator.inputs) if i >= 0
-        }
-        slots |= {f"out{slot}": self._place(index) for slot, index in enumerate(operator.outputs)}
-        padding = _padding_name(lowered_.padding[0]) if lowered_.padding is not None else ""
-        if operator.name in _RENAMES and slots["in0"] == slots["out0"]:
-            # An empty function would be optimised away, and its symbol with it.
-            yield '__asm__ volatile("");'
-            return
-        for line in lowered_.body:
-            yield Template(line).substitute(slots, c=f"tb_w_{_stem(operator)}", padding=padding)
-
-    def _address(self, operator: Operator, slot: int) -> str:
-        index = operator.inputs[slot]
-        if self.model.tensors[index].data is not None:
-            return f"tb_w_{_stem(operator)}_input{slot}"
-        return self._place(index)
-
-    def _place(self, tensor: int) -> str:
-        return f"tb_arena + {self.offsets[tensor]}"
-
-    def _interface(self) -> Iterator[str]:
-        names = ", ".join(f'"{operator.name}"' for operator in self.model.operators)
-        yield ""
-        yield "tb_status tb_engine_invoke(void) {"
-        for operator in self.model.operators:
-            yield f"    TB_OPERATOR({operator.index}, tb_op_{_stem(operator)}());"
-        yield "    return TB_OK;"
-        yield "}"
-        yield ""
-        yield f"static const char *const names[] = {{{names}}};"
-        for signature, value in (
-            ("const char *tb_engine_name(void)", '"reference"'),
-            ("const char *tb_engine_version(void)", f'"{VERSION}"'),
-            ("tb_status tb_engine_init(void)", "TB_OK"),
-            ("tb_tensor tb_engine_input(void)", self._tensor(self.model.inputs[0])),
-            ("tb_tensor tb_engine_output(void)", self._tensor(self.model.outputs[0])),
-            ("uint32_t tb_engine_arena_used(void)", str(self.plan.bytes)),
-            ("uint32_t tb_engine_arena_reserved(void)", "sizeof tb_arena"),
-            ("uint32_t tb_engine_operator_count(void)", str(len(self.model.operators))),
-            ("const char *tb_engine_operator_name(uint32_t index)", "names[index]"),
-        ):
-            yield ""
-            yield f"{signature} {{"
-            yield f"    return {value};"
-            yield "}"
-
-    def _tensor(self, index: int) -> str:
-        tensor = self.model.tensors[index]
-        found = quantisation(tensor)
-        point = found.zero_points[0] if found.zero_points else 0
-        fields = (self._place(index), tensor_bytes(tensor), f"{found.scales[0]!r}f", point, "TB_INT8")
-        return f"(tb_tensor){{{', '.join(map(str, fields))}}}"
-
-
-def _placement(macro: str, section: str) -> Iterator[str]:
-    """A macro that names the section which the linker script places in the target's region for it."""
-    yield "#if defined(__APPLE__)"
-    yield f"#define {macro}"
-    yield "#else"
-    yield f'#define {macro} __attribute__((section("{section}")))'
-    yield "#endif"
-
-
-_RENAMES = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
-_INT8_TEXT = tuple(str(value - 256 if value > 127 else value) for value in range(256))  # noqa: PLR2004 - a byte's sign
-
-
-def _wrapped(constant: Constant) -> Iterator[str]:
-    """Values separated by commas, in lines of about `_LINE` characters."""
-    values = constant.values
-    texts = [_INT8_TEXT[v] for v in values] if isinstance(values, bytes) else list(map(str, values))
-    width = max(map(len, texts)) + 2
-    step = max(_LINE // width, 1)
-    for first in range(0, len(texts), step):
-        yield "    " + ", ".join(texts[first : first + step]) + ","
+def _kernels(name: str) -> KernelSet:
+    return KernelSet(name, VERSION)

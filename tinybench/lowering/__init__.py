@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from tinybench.errors import ModelError
-from tinybench.lowering import elementwise, movement, windows
+from tinybench.lowering import elementwise, movement, pooling, windows
 from tinybench.lowering.parts import Constant, Lowered, Scale, Site
 from tinybench.model import Model, Operator
 
@@ -15,7 +15,7 @@ __all__ = ["KERNELS", "Constant", "Lowered", "Scale", "Site", "lowered"]
 KERNELS: Mapping[str, Callable[[Site], Lowered]] = MappingProxyType(
     {
         "ADD": elementwise.add,
-        "AVERAGE_POOL_2D": windows.average_pool_2d,
+        "AVERAGE_POOL_2D": pooling.average_pool_2d,
         "CONCATENATION": movement.concatenation,
         "CONV_2D": windows.conv_2d,
         "DEPTHWISE_CONV_2D": windows.depthwise_conv_2d,
@@ -23,8 +23,8 @@ KERNELS: Mapping[str, Callable[[Site], Lowered]] = MappingProxyType(
         "FULLY_CONNECTED": windows.fully_connected,
         "LEAKY_RELU": elementwise.leaky_relu,
         "LOGISTIC": elementwise.logistic_,
-        "MAX_POOL_2D": windows.max_pool_2d,
-        "MEAN": windows.mean,
+        "MAX_POOL_2D": pooling.max_pool_2d,
+        "MEAN": pooling.mean,
         "MUL": elementwise.mul,
         "PAD": movement.pad,
         "PADV2": movement.pad,
@@ -43,9 +43,11 @@ KERNELS: Mapping[str, Callable[[Site], Lowered]] = MappingProxyType(
 )
 
 
-def lowered(model: Model, operator: Operator) -> Lowered:
+def lowered(
+    model: Model, operator: Operator, kernels: Mapping[str, Callable[[Site], Lowered]] = KERNELS
+) -> Lowered:
     """The operator as C; raises ModelError, naming operator and tensor, if there is no kernel for it."""
-    lower = KERNELS.get(operator.name)
+    lower = kernels.get(operator.name)
     if lower is None:
         raise ModelError(f"operator {operator.index} `{operator.name}` has no kernel")
     return lower(Site(model, operator))

@@ -48,7 +48,8 @@ class Lowered:
     addresses of its inputs and outputs, `${c}` for the prefix of its constants. `in_place` lists inputs whose
     memory the first output may take, element for element. `taps` is the size of the filter, for the kernels'
     array of pointers, `patch` the bytes under it where they are gathered; `padding` (zero point, length) asks
-    for a row of zero points: `$padding` in the body.
+    for a row of zero points: `$padding` in the body. `scratch_bytes` of the arena are the operator's own
+    while it runs: `$scratch`.
     """
 
     constants: tuple[Constant, ...]
@@ -57,6 +58,7 @@ class Lowered:
     taps: int = 1
     patch: int = 1
     padding: tuple[int, int] | None = None
+    scratch_bytes: int = 0
 
 
 @dataclass(frozen=True)

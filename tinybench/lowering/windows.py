@@ -1,4 +1,4 @@
-"""Convolutions, fully connected layers and pooling: what moves a window or multiplies a matrix."""
+"""Convolutions and fully connected layers: what multiplies weights with what lies under a window."""
 
 from __future__ import annotations
 
@@ -64,8 +64,13 @@ class Window:
             )
         )
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether the filter lies over the whole image, once."""
+        return not self.is_padded and self.output[:2] == (1, 1) and self.input[:2] == self.filter
 
-def _window(site: Site, filter_: tuple[int, int], dilation: tuple[int, int]) -> Window:
+
+def window_of(site: Site, filter_: tuple[int, int], dilation: tuple[int, int]) -> Window:
     """The window of a 2-D operator (ComputePaddingHeightWidth), after its shapes were seen to agree."""
     batch, *extent, channels = site.shape(site.input(0), 4)
     out_batch, *out, out_channels = site.shape(site.output(), 4)
@@ -99,14 +104,16 @@ def _window(site: Site, filter_: tuple[int, int], dilation: tuple[int, int]) -> 
 
 
 @dataclass(frozen=True)
-class _Weights:
+class Weights:
     """A layer's rows of weights (one for each output channel), its biases and its scales.
 
-    The input's zero point is folded into the biases; there is a scale for each channel, or a single one.
+    The input's zero point is folded into `bias` and not into `plain_bias`; there is a scale for each channel,
+    or a single one.
     """
 
     rows: tuple[bytes, ...]
     bias: tuple[int, ...]
+    plain_bias: tuple[int, ...]
     scales: tuple[Scale, ...]
 
     def requantisation(self, site: Site) -> str:
@@ -136,7 +143,7 @@ def _filter(site: Site, dimensions: int, axis: int) -> Tensor:
     return weights
 
 
-def _weights(site: Site, rows: Sequence[bytes], reals: Sequence[float]) -> _Weights:
+def _weights(site: Site, rows: Sequence[bytes], reals: Sequence[float]) -> Weights:
     point = zero_point(site.input(0))
     one_scale = len(reals) == 1
     channels = [
@@ -151,7 +158,7 @@ def _weights(site: Site, rows: Sequence[bytes], reals: Sequence[float]) -> _Weig
         scales: tuple[Scale, ...] = (site.scale(reals[0], max(bounds)),)
     else:
         scales = tuple(site.scale(c.real, bound) for c, bound in zip(channels, bounds, strict=True))
-    return _Weights(tuple(c.row for c in channels), bias, scales)
+    return Weights(tuple(c.row for c in channels), bias, tuple(c.bias for c in channels), scales)
 
 
 @dataclass(frozen=True)
@@ -216,7 +223,7 @@ def _real_multipliers(site: Site, weights: Tensor) -> list[float]:
     ]
 
 
-def _interleaved(rows: tuple[bytes, ...], lanes: int) -> bytes:
+def interleaved(rows: tuple[bytes, ...], lanes: int) -> bytes:
     """Groups of `lanes` rows with their elements side by side; the rest row by row."""
     grouped = len(rows) // lanes * lanes
     out = bytearray()
@@ -233,7 +240,7 @@ def _rows(data: bytes, count: int) -> tuple[bytes, ...]:
     return tuple(data[i * length : (i + 1) * length] for i in range(count))
 
 
-def _layer_constants(weights: bytes, layer: _Weights) -> tuple[Constant, ...]:
+def _layer_constants(weights: bytes, layer: Weights) -> tuple[Constant, ...]:
     return (
         Constant("filter", "int8_t", weights),
         Constant("bias", "int32_t", layer.bias),
@@ -241,13 +248,13 @@ def _layer_constants(weights: bytes, layer: _Weights) -> tuple[Constant, ...]:
     )
 
 
-def conv_2d(site: Site) -> Lowered:
-    """CONV_2D; a filter of one position over one pixel is a fully connected layer."""
-    input_, _ = site.activation(site.input(0)), site.activation(site.output())
+def conv_2d_layer(site: Site) -> tuple[Window, Weights]:
+    """What a CONV_2D is made of, after everything about it was seen to agree."""
+    site.activation(site.input(0)), site.activation(site.output())
     weights = _filter(site, 4, 0)
     out_channels, height, width, in_channels = weights.shape
     dilation = (site.whole("dilation_h_factor"), site.whole("dilation_w_factor"))
-    window = _window(site, (height, width), dilation)
+    window = window_of(site, (height, width), dilation)
     if window.input[2] != in_channels:
         raise site.refused(f"has groups ({window.input[2]} channels in, {in_channels} in `{weights.name}`)")
     if window.output[2] != out_channels:
@@ -255,39 +262,52 @@ def conv_2d(site: Site) -> Lowered:
             f"gives {out_channels} channels; tensor `{site.output().name}` has {window.output[2]}"
         )
     assert weights.data is not None
-    layer = _weights(site, _rows(weights.data, out_channels), _real_multipliers(site, weights))
-    if math.prod(input_.shape) == len(layer.rows[0]) and not window.is_padded and window.output[:2] == (1, 1):
-        return _dense(site, layer, 1)
-    return _convolution(site, window, layer, _interleaved(layer.rows, 2), "tb_conv_2d")
+    return window, _weights(site, _rows(weights.data, out_channels), _real_multipliers(site, weights))
 
 
-def depthwise_conv_2d(site: Site) -> Lowered:
-    """DEPTHWISE_CONV_2D."""
+def conv_2d(site: Site) -> Lowered:
+    """CONV_2D; a filter over the whole image at once is a fully connected layer."""
+    window, layer = conv_2d_layer(site)
+    if window.is_dense:
+        return dense(site, layer, 1, interleaved(layer.rows, 4), "tb_fully_connected")
+    gathered = window.input[2] < _SHORT_RUN and math.prod(window.filter) > 1
+    return convolution(site, window, layer, interleaved(layer.rows, 2), "tb_conv_2d", gathered=gathered)
+
+
+def depthwise_conv_2d_layer(site: Site) -> tuple[Window, Weights]:
+    """What a DEPTHWISE_CONV_2D is made of, after everything about it was seen to agree."""
     site.activation(site.input(0)), site.activation(site.output())
     weights = _filter(site, 4, 3)
     one, height, width, out_channels = weights.shape
     dilation = (site.whole("dilation_h_factor"), site.whole("dilation_w_factor"))
-    window = _window(site, (height, width), dilation)
+    window = window_of(site, (height, width), dilation)
     if one != 1 or window.output[2] != out_channels or out_channels % window.input[2]:
         raise site.refused(
             f"has channels that do not fit its input; tensor `{weights.name}` is {weights.shape}"
         )
     assert weights.data is not None
     rows = tuple(weights.data[channel::out_channels] for channel in range(out_channels))
-    layer = _weights(site, rows, _real_multipliers(site, weights))
-    if window.input[2] != out_channels:
-        return _convolution(site, window, layer, b"".join(layer.rows), "tb_depthwise_conv_2d_multiplied")
-    return _convolution(site, window, layer, _interleaved(layer.rows, 4), "tb_depthwise_conv_2d")
+    return window, _weights(site, rows, _real_multipliers(site, weights))
 
 
-def _convolution(site: Site, window: Window, layer: _Weights, weights: bytes, kernel: str) -> Lowered:
+def depthwise_conv_2d(site: Site) -> Lowered:
+    """DEPTHWISE_CONV_2D."""
+    window, layer = depthwise_conv_2d_layer(site)
+    if window.input[2] != window.output[2]:
+        return convolution(site, window, layer, b"".join(layer.rows), "tb_depthwise_conv_2d_multiplied")
+    return convolution(site, window, layer, interleaved(layer.rows, 4), "tb_depthwise_conv_2d")
+
+
+def convolution(
+    site: Site, window: Window, layer: Weights, weights: bytes, kernel: str, *, gathered: bool = False
+) -> Lowered:
+    """The call of a kernel that takes a `tb_convolution`, with its weights in the order it reads them."""
     taps = math.prod(window.filter)
     if taps > _MAX_TAPS:
         raise site.refused(
             f"has a filter of {taps} positions; tensor `{site.input(1).name}` may have {_MAX_TAPS}"
         )
     padding = (zero_point(site.input(0)), window.input[2]) if window.is_padded else None
-    gathered = kernel == "tb_conv_2d" and window.input[2] < _SHORT_RUN and taps > 1
     body = structure(
         "layer",
         "tb_convolution",
@@ -307,8 +327,11 @@ def _convolution(site: Site, window: Window, layer: _Weights, weights: bytes, ke
     )
 
 
-def fully_connected(site: Site) -> Lowered:
-    """FULLY_CONNECTED. With one scale the multiplier is made from a product of floats, not of doubles."""
+def fully_connected_layer(site: Site) -> tuple[Weights, int]:
+    """Weights and batches of a FULLY_CONNECTED.
+
+    With one scale the multiplier is made from a product of floats, not of doubles.
+    """
     input_, output = site.activation(site.input(0)), site.activation(site.output())
     weights = _filter(site, 2, 0)
     out_channels, depth = weights.shape
@@ -323,10 +346,17 @@ def fully_connected(site: Site) -> Lowered:
     else:
         reals = _real_multipliers(site, weights)
     assert weights.data is not None
-    return _dense(site, _weights(site, _rows(weights.data, out_channels), reals), elements // depth)
+    return _weights(site, _rows(weights.data, out_channels), reals), elements // depth
 
 
-def _dense(site: Site, layer: _Weights, batches: int) -> Lowered:
+def fully_connected(site: Site) -> Lowered:
+    """FULLY_CONNECTED."""
+    layer, batches = fully_connected_layer(site)
+    return dense(site, layer, batches, interleaved(layer.rows, 4), "tb_fully_connected")
+
+
+def dense(site: Site, layer: Weights, batches: int, weights: bytes, kernel: str) -> Lowered:
+    """The call of a kernel that takes a `tb_dense`, with its weights in the order it reads them."""
     body = structure(
         "layer",
         "tb_dense",
@@ -339,57 +369,5 @@ def _dense(site: Site, layer: _Weights, batches: int) -> Lowered:
             ("out", layer.requantisation(site)),
         ),
     )
-    constants = _layer_constants(_interleaved(layer.rows, 4), layer)
-    return Lowered(constants, (*body, "tb_fully_connected(&layer, $in0, $out0);", *clamp(site)))
-
-
-def average_pool_2d(site: Site) -> Lowered:
-    """AVERAGE_POOL_2D."""
-    return _pooling(site, "tb_average_pool_2d")
-
-
-def max_pool_2d(site: Site) -> Lowered:
-    """MAX_POOL_2D."""
-    return _pooling(site, "tb_max_pool_2d")
-
-
-def _pooling(site: Site, kernel: str) -> Lowered:
-    input_, output = site.activation(site.input(0)), site.activation(site.output())
-    # PoolingPrepare asks for equal quantisation, within 1e-6 of scale.
-    if zero_point(input_) != zero_point(output) or abs(scale(input_) - scale(output)) > 1e-6:  # noqa: PLR2004
-        raise site.refused(f"would rescale; tensor `{output.name}` is quantised unlike its input")
-    window = _window(site, (site.whole("filter_height"), site.whole("filter_width")), (1, 1))
-    if window.input[2] != window.output[2]:
-        raise site.refused(f"changes the channels; tensor `{output.name}` is {list(output.shape)}")
-    body = (f"static const tb_window window = {window};", f"{kernel}(&window, $in0, $out0);", *clamp(site))
-    return Lowered((), body)
-
-
-def mean(site: Site) -> Lowered:
-    """MEAN over neighbouring dimensions (QuantizedMeanOrSum: the division is part of the multiplier)."""
-    input_, output = site.activation(site.input(0)), site.activation(site.output())
-    rank = len(input_.shape)
-    axes = sorted({axis % rank for axis in site.integers(site.input(1)) if -rank <= axis < rank})
-    if not axes or axes != list(range(axes[0], axes[-1] + 1)):
-        raise site.refused(f"averages dimensions {axes} of `{input_.name}`, which are not side by side")
-    before, after = input_.shape[: axes[0]], input_.shape[axes[-1] + 1 :]
-    rows = math.prod(input_.shape[axes[0] : axes[-1] + 1])
-    if math.prod(output.shape) != math.prod(before) * math.prod(after) or rows == 0:
-        raise site.refused(f"does not fit its output; tensor `{output.name}` is {list(output.shape)}")
-    layer = (
-        ("batches", math.prod(before)),
-        ("rows", rows),
-        ("channels", math.prod(after)),
-        ("bias", -rows * zero_point(input_)),
-        ("scale", _mean_scale(site, rows)),
-        ("zero_point", zero_point(output)),
-    )
-    return Lowered((), (*structure("layer", "tb_averaging", layer), "tb_mean(&layer, $in0, $out0);"))
-
-
-def _mean_scale(site: Site, rows: int) -> Scale:
-    """The multiplier divided by the number of rows, in integers, as the reference divides it."""
-    multiplier, exponent = quantised_multiplier(scale(site.input(0)) / scale(site.output()))
-    shift = min(rows.bit_length() - 1, 32, 31 + exponent)
-    multiplier = (multiplier << shift) // rows
-    return site.fixed_scale(multiplier, exponent - shift, 255 * rows)
+    constants = _layer_constants(weights, layer)
+    return Lowered(constants, (*body, f"{kernel}(&layer, $in0, $out0);", *clamp(site)))

@@ -1,0 +1,67 @@
+"""Pooling and means: windows and rows without weights."""
+
+from __future__ import annotations
+
+import math
+
+from tinybench.fixed_point import quantised_multiplier
+from tinybench.lowering.parts import Lowered, Scale, Site, clamp, scale, structure, zero_point
+from tinybench.lowering.windows import Window, window_of
+
+
+def average_pool_2d(site: Site) -> Lowered:
+    """AVERAGE_POOL_2D."""
+    return _pooling(site, "tb_average_pool_2d")
+
+
+def max_pool_2d(site: Site) -> Lowered:
+    """MAX_POOL_2D."""
+    return _pooling(site, "tb_max_pool_2d")
+
+
+def pooling_window(site: Site) -> Window:
+    """The window of a pooling operator, after everything about it was seen to agree."""
+    input_, output = site.activation(site.input(0)), site.activation(site.output())
+    # PoolingPrepare asks for equal quantisation, within 1e-6 of scale.
+    if zero_point(input_) != zero_point(output) or abs(scale(input_) - scale(output)) > 1e-6:  # noqa: PLR2004
+        raise site.refused(f"would rescale; tensor `{output.name}` is quantised unlike its input")
+    window = window_of(site, (site.whole("filter_height"), site.whole("filter_width")), (1, 1))
+    if window.input[2] != window.output[2]:
+        raise site.refused(f"changes the channels; tensor `{output.name}` is {list(output.shape)}")
+    return window
+
+
+def _pooling(site: Site, kernel: str) -> Lowered:
+    window = pooling_window(site)
+    body = (f"static const tb_window window = {window};", f"{kernel}(&window, $in0, $out0);", *clamp(site))
+    return Lowered((), body)
+
+
+def mean(site: Site) -> Lowered:
+    """MEAN over neighbouring dimensions (QuantizedMeanOrSum: the division is part of the multiplier)."""
+    input_, output = site.activation(site.input(0)), site.activation(site.output())
+    rank = len(input_.shape)
+    axes = sorted({axis % rank for axis in site.integers(site.input(1)) if -rank <= axis < rank})
+    if not axes or axes != list(range(axes[0], axes[-1] + 1)):
+        raise site.refused(f"averages dimensions {axes} of `{input_.name}`, which are not side by side")
+    before, after = input_.shape[: axes[0]], input_.shape[axes[-1] + 1 :]
+    rows = math.prod(input_.shape[axes[0] : axes[-1] + 1])
+    if math.prod(output.shape) != math.prod(before) * math.prod(after) or rows == 0:
+        raise site.refused(f"does not fit its output; tensor `{output.name}` is {list(output.shape)}")
+    layer = (
+        ("batches", math.prod(before)),
+        ("rows", rows),
+        ("channels", math.prod(after)),
+        ("bias", -rows * zero_point(input_)),
+        ("scale", _mean_scale(site, rows)),
+        ("zero_point", zero_point(output)),
+    )
+    return Lowered((), (*structure("layer", "tb_averaging", layer), "tb_mean(&layer, $in0, $out0);"))
+
+
+def _mean_scale(site: Site, rows: int) -> Scale:
+    """The multiplier divided by the number of rows, in integers, as the reference divides it."""
+    multiplier, exponent = quantised_multiplier(scale(site.input(0)) / scale(site.output()))
+    shift = min(rows.bit_length() - 1, 32, 31 + exponent)
+    multiplier = (multiplier << shift) // rows
+    return site.fixed_scale(multiplier, exponent - shift, 255 * rows)
