@@ -22,7 +22,7 @@ _FIRST_PIN_OF_VDDIO2 = 2
 class Parameters(Record):
     """Values after reset; port A and B begin with the debug pins in their alternate function.
 
-    `supply` names the part that lets pins 2 to 15 work, where they have a supply of their own (port G of an L4).
+    `supply` names the part that lets pins 2 to 15 work, where they have one of their own (an L4's port G).
     """
 
     moder: int = 0

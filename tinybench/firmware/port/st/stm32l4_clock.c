@@ -59,9 +59,13 @@
 #define FLASH_ACR_ICEN (1U << 9)
 #define FLASH_ACR_DCEN (1U << 10)
 
-/* A poll is some six cycles of 4 MHz: 1.5 s for MSI, PLL and regulator, which need microseconds; 12 s for the
- * crystal, which needs 2 s (DS12023, LSE oscillator characteristics, t_SU(LSE)). */
-enum { CLOCK_POLLS = 1000000, CRYSTAL_POLLS = 8000000 };
+/* How often a ready bit is asked for. A poll takes some six cycles of 4 MHz: a million are 1.5 s for MSI, PLL and
+ * regulator, which need microseconds; the crystal gets eight times as long and needs 2 s at most (DS12023, LSE
+ * oscillator characteristics, t_SU(LSE)). */
+#ifndef TB_CLOCK_POLLS
+#define TB_CLOCK_POLLS 1000000U
+#endif
+enum { CRYSTAL_POLLS_PER_POLL = 8 };
 
 /* One microsecond at 60 MHz is 60 cycles; a turn takes at least one (RM0432, range 1 boost mode, step 5). */
 enum { TURNS_AT_HALF_SPEED = 120 };
@@ -79,18 +83,18 @@ void tb_stm32l4_accept_vddio2(void) {
 /* As after reset, in case somebody was here before: MSI at 4 MHz drives the core, the PLL is off. */
 static const char *return_to_msi(void) {
     tb_register_change(RCC_CR, 0, RCC_CR_MSION);
-    if (!tb_register_await(RCC_CR, RCC_CR_MSIRDY, RCC_CR_MSIRDY, CLOCK_POLLS)) {
+    if (!tb_register_await(RCC_CR, RCC_CR_MSIRDY, RCC_CR_MSIRDY, TB_CLOCK_POLLS)) {
         return "e-[MSI does not start]";
     }
     tb_register_change(RCC_CFGR, RCC_CFGR_SW, RCC_CFGR_SW_MSI);
-    if (!tb_register_await(RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_MSI, CLOCK_POLLS)) {
+    if (!tb_register_await(RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_MSI, TB_CLOCK_POLLS)) {
         return "e-[MSI is not taken]";
     }
     tb_register_change(RCC_CFGR, RCC_CFGR_PRESCALERS, 0);
     tb_register_change(RCC_CR, RCC_CR_MSIRANGE, RCC_CR_MSIRANGE_6);
     tb_register_change(RCC_CR, 0, RCC_CR_MSIRGSEL);
     tb_register_change(RCC_CR, RCC_CR_PLLON, 0);
-    return tb_register_await(RCC_CR, RCC_CR_PLLRDY, 0, CLOCK_POLLS) ? NULL : "e-[PLL does not stop]";
+    return tb_register_await(RCC_CR, RCC_CR_PLLRDY, 0, TB_CLOCK_POLLS) ? NULL : "e-[PLL does not stop]";
 }
 
 /* MSI alone is off by a per cent and more; held by the crystal it is off by less than 0.25 % (RM0432 6.2.3,
@@ -98,11 +102,11 @@ static const char *return_to_msi(void) {
 static const char *hold_msi_by_crystal(void) {
     tb_stm32l4_enable(TB_STM32L4_APB1ENR1, RCC_APB1ENR1_PWREN);
     tb_register_change(PWR_CR1, 0, PWR_CR1_DBP);
-    if (!tb_register_await(PWR_CR1, PWR_CR1_DBP, PWR_CR1_DBP, CLOCK_POLLS)) {
+    if (!tb_register_await(PWR_CR1, PWR_CR1_DBP, PWR_CR1_DBP, TB_CLOCK_POLLS)) {
         return "e-[Backup domain stays closed]";
     }
     tb_register_change(RCC_BDCR, 0, RCC_BDCR_LSEON);
-    if (!tb_register_await(RCC_BDCR, RCC_BDCR_LSERDY, RCC_BDCR_LSERDY, CRYSTAL_POLLS)) {
+    if (!tb_register_await(RCC_BDCR, RCC_BDCR_LSERDY, RCC_BDCR_LSERDY, CRYSTAL_POLLS_PER_POLL * TB_CLOCK_POLLS)) {
         return "e-[LSE does not start]";
     }
     tb_register_change(RCC_CR, 0, RCC_CR_MSIPLLEN);
@@ -111,7 +115,7 @@ static const char *hold_msi_by_crystal(void) {
 
 static const char *raise_voltage(bool boost) {
     tb_register_change(PWR_CR1, PWR_CR1_VOS, PWR_CR1_VOS_0);
-    if (!tb_register_await(PWR_SR2, PWR_SR2_VOSF, 0, CLOCK_POLLS)) {
+    if (!tb_register_await(PWR_SR2, PWR_SR2_VOSF, 0, TB_CLOCK_POLLS)) {
         return "e-[No voltage range 1]";
     }
     if (boost) {
@@ -123,7 +127,7 @@ static const char *raise_voltage(bool boost) {
 /* Latency rises before the clock does, and must be read back (RM0432 3.3.3). */
 static const char *slow_flash_down(uint32_t wait_states) {
     tb_register_change(FLASH_ACR, FLASH_ACR_LATENCY, wait_states);
-    if (!tb_register_await(FLASH_ACR, FLASH_ACR_LATENCY, wait_states, CLOCK_POLLS)) {
+    if (!tb_register_await(FLASH_ACR, FLASH_ACR_LATENCY, wait_states, TB_CLOCK_POLLS)) {
         return "e-[Flash latency not taken]";
     }
     tb_register_change(FLASH_ACR, 0, FLASH_ACR_PRFTEN | FLASH_ACR_ICEN | FLASH_ACR_DCEN);
@@ -134,14 +138,14 @@ static const char *start_pll(uint32_t multiplier) {
     tb_register_put(RCC_PLLCFGR,
                     RCC_PLLCFGR_PLLSRC_MSI | (multiplier << RCC_PLLCFGR_PLLN_Pos) | RCC_PLLCFGR_PLLREN);
     tb_register_change(RCC_CR, 0, RCC_CR_PLLON);
-    return tb_register_await(RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY, CLOCK_POLLS) ? NULL : "e-[PLL does not lock]";
+    return tb_register_await(RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY, TB_CLOCK_POLLS) ? NULL : "e-[PLL does not lock]";
 }
 
 /* Beyond 80 MHz the regulator wants a microsecond at half the speed on the way (RM0432 5.1.8). */
 static const char *switch_to_pll(bool by_half) {
     tb_register_change(RCC_CFGR, RCC_CFGR_HPRE, by_half ? RCC_CFGR_HPRE_DIV2 : 0);
     tb_register_change(RCC_CFGR, RCC_CFGR_SW, RCC_CFGR_SW_PLL);
-    if (!tb_register_await(RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL, CLOCK_POLLS)) {
+    if (!tb_register_await(RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL, TB_CLOCK_POLLS)) {
         return "e-[PLL is not taken]";
     }
     for (uint32_t turn = 0; turn < TURNS_AT_HALF_SPEED; turn++) {
