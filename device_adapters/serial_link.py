@@ -78,7 +78,9 @@ class SerialLink:
 
     def close(self) -> None:
         """Free the port; a port that is gone already is free."""
-        with contextlib.suppress(Exception):  # a handler of a dead USB device may raise anything here
+        import serial
+
+        with contextlib.suppress(OSError, TypeError, serial.SerialException):
             self._serial.close()
 
 

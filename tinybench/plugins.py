@@ -8,6 +8,7 @@ is listed anywhere: a new part is a new file.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 import pkgutil
@@ -24,7 +25,7 @@ from pydantic import ValidationError
 
 from tinybench.engine import Engine
 from tinybench.errors import UsageError, did_you_mean
-from tinybench.target import Adapter, Target
+from tinybench.target import Adapter, Configurable, Target
 from tinybench.workload import Suite, WorkloadSpec
 
 ENTRY_POINT_GROUP = "tinybench.plugins"
@@ -65,6 +66,16 @@ class Catalogue:
     workloads: Mapping[str, Found[WorkloadSpec]] = field(default_factory=dict)
     suites: Mapping[str, Found[Suite]] = field(default_factory=dict)
     broken: tuple[Broken, ...] = ()
+
+    def configured(self, given: Mapping[str, str]) -> Catalogue:
+        """The same catalogue, its adapters with the user's settings."""
+        adapters = {
+            name: Found(found.part.configured(given), found.origin)
+            if isinstance(found.part, Configurable)
+            else found
+            for name, found in self.adapters.items()
+        }
+        return dataclasses.replace(self, adapters=adapters)
 
     def target(self, name: str) -> Target:
         """The target of this name or alias; UsageError with the closest names otherwise."""

@@ -168,6 +168,14 @@ class ChangesBaud(Protocol):
         """Change the speed of this end."""
 
 
+@runtime_checkable
+class Configurable(Protocol):
+    """An adapter that takes settings of the user's, such as a CMSIS-Pack; unknown ones are not its own."""
+
+    def configured(self, given: Mapping[str, str]) -> Adapter:
+        """This adapter with the user's settings."""
+
+
 @dataclass(frozen=True)
 class Invocation:
     """One inclusive execution of a watched function, in the order of returns."""

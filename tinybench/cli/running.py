@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,6 +41,12 @@ if TYPE_CHECKING:
     from tinybench.records import Run
 
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+Pack = Annotated[Path | None, typer.Option("--pack", help="CMSIS-Pack that knows the chip.")]
+Unlock = Annotated[bool, typer.Option("--unlock", help="Erase a locked chip, all of it, to unlock it.")]
+
+
 @app.command("run", epilog=EXAMPLE.format("run --suite vww,kws --device nucleo-f746 --simulate"))
 def run_(
     *,
@@ -47,6 +55,8 @@ def run_(
     engine: Engines = None,
     device: Devices = None,
     simulate: Simulate = False,
+    pack: Pack = None,
+    unlock: Unlock = False,
     toolchain: Toolchain = None,
     timeout: Timeout = None,
     results: Results = None,
@@ -64,7 +74,10 @@ def run_(
     say = silence if quiet else talk
     store = Store(settings.results)
     store.check_writable()
-    plan = _plan(settings, suite, workload, simulate=simulate, say=say)
+    given = {"cache": str(settings.cache_dir)}
+    given |= {"pack": str(pack)} if pack else {}
+    given |= {"unlock": ""} if unlock else {}
+    plan = _plan(settings, suite, workload, simulate=simulate, say=say, given=given)
     tools = bench.Bench(build=_builder(settings), store=store, timeout_s=settings.timeout_s)
     runs: list[Run] = []
     try:
@@ -158,10 +171,11 @@ def _plan(
     *,
     simulate: bool,
     say: Callable[[str], None],
+    given: Mapping[str, str] = _NOTHING,
 ) -> Plan:
     from tinybench.plan import plan
 
-    catalogue = catalogue_of(settings)
+    catalogue = catalogue_of(settings).configured(given)
     selection = _selection(settings, suite, workload, simulate=simulate)
     made = plan(selection, catalogue, fetcher_of(settings, catalogue, say), _oracle(settings))
     for note in made.notes:
