@@ -1,8 +1,8 @@
 """What a debugger sees of a virtual board: memory, core registers, halting, breakpoints, vector catch, reset.
 
 Registers and bits: Armv7-M Architecture Reference Manual (DDI 0403), C1.6 (DHCSR, DCRSR, DCRDR, DEMCR),
-C1.11 (flash patch and breakpoint unit), B3.2 (AIRCR, DFSR), D1.2 (CoreSight identification), and the ROM tables in
-the cores' technical reference manuals. The core runs only in `run`, or while a debugger asks whether it halted.
+C1.11 (flash patch and breakpoint unit), B3.2 (AIRCR, DFSR), D1.2 (CoreSight identification), and the ROM
+tables in the cores' TRMs. The core runs only in `run`, or while a debugger asks for its state.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from device_adapters.virtual import system_control as sc
 from device_adapters.virtual.board import Board
 from device_adapters.virtual.core import Stop
-from device_adapters.virtual.memory import BusError
 
 _AIRCR, _DFSR, _DHCSR, _DCRSR, _DCRDR, _DEMCR = (
     0xE000ED0C,
@@ -92,9 +91,7 @@ class DebugUnit:
             self._came_out_of_reset()
         elif stop is Stop.BREAKPOINT:
             self._halt(_BKPT)
-        elif stop is Stop.CAUGHT or (
-            stop is Stop.LOCKUP and self._board.core.system.demcr & _VC_HARDERR and self._debugging
-        ):
+        elif stop is Stop.CAUGHT or (stop is Stop.LOCKUP and caught):
             self._halt(_VCATCH)
         return stop
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
+_NEWLINE = 0x0A
 _TOLERANCE = (
     0.025  # a receiver samples the last of ten bits in its middle: half a bit in 9.5, shared by both ends
 )
@@ -49,6 +51,7 @@ class SerialLine:
         self.to_host = bytearray()
         self.to_device: deque[int] = deque()
         self.sent_bytes = 0
+        self.on_line_sent: Callable[[], None] = lambda: None
 
     def set_host_baud(self, baud: int) -> None:
         """The host's end changes its speed."""
@@ -58,6 +61,8 @@ class SerialLine:
         """The device transmitted a byte with its own framing."""
         self.sent_bytes += 1
         self.to_host.append(self.host.hears(device, byte & 0xFF))
+        if byte & 0xFF == _NEWLINE:
+            self.on_line_sent()
 
     def next_for(self, device: Framing) -> int:
         """The next byte from the host, as the device's receiver hears it."""

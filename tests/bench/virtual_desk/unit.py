@@ -62,6 +62,7 @@ class VirtualUnit:
         for part in self._board.parts.values():
             if faults.protected_sectors and hasattr(part, "protected"):
                 part.protected = frozenset(faults.protected_sectors)
+        self._board.line.on_line_sent = self._board.core.ask
         self._board.reset()
         self._debug = DebugUnit(self._board)
         self._powered = not faults.unpowered
