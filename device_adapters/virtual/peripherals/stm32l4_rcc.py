@@ -1,8 +1,8 @@
 """RCC of the STM32L4 and L4+: MSI, HSI16, LSE, main PLL, clock switch, and what silicon does not allow.
 
 Offsets, bits and reset values: STM32L475.svd and, where the L4+ differs (PLLM has four bits), STM32L4R5.svd
-by way of stm32-rs; rules: RM0351 (L4) and RM0432 (L4+), chapters 3, 5 and 6; limits: data sheets DS10969 (L475)
-and DS12023 (L4R5), tables "general operating conditions" and "PLL characteristics".
+by way of stm32-rs; rules: RM0351 (L4) and RM0432 (L4+), chapters 3, 5 and 6; limits: data sheets DS10969
+(L475) and DS12023 (L4R5), tables "general operating conditions" and "PLL characteristics".
 """
 
 from __future__ import annotations
