@@ -10,6 +10,7 @@ from __future__ import annotations
 from device_adapters.virtual import system_control as sc
 from device_adapters.virtual.board import Board
 from device_adapters.virtual.core import Stop
+from tinybench.target import Core as CoreKind
 
 _AIRCR, _DFSR, _DHCSR, _DCRSR, _DCRDR, _DEMCR = (
     0xE000ED0C,
@@ -55,6 +56,12 @@ _PARTS = {  # part numbers by core: SCS, DWT, FPB, ITM, ROM table
     "cortex-m4": (0x00C, 0x002, 0x003, 0x001, 0x4C4),
     "cortex-m7": (0x00C, 0x002, 0x00E, 0x001, 0x4C7),
 }
+_MVFR = (0xE000EF40, 0xE000EF44, 0xE000EF48)
+_FPU_FEATURES = {  # Armv7-M ARM B4.7; DDI 0489 table 8-1
+    "none": (0, 0, 0),
+    "single": (0x10110021, 0x11000011, 0x00000040),
+    "double": (0x10110221, 0x12000011, 0x00000040),
+}
 _PPB_ROM, _CORE_ROM, _CHIP_ROM = 0xE00FF000, 0xE00FE000, 0xE00FD000
 
 
@@ -64,7 +71,7 @@ class DebugUnit:
     def __init__(self, board: Board) -> None:
         self._board = board
         self._core = board.core
-        self._identities = _identities(board.target.core.name)
+        self._identities = _identities(board.target.core)
         self.reset_asserted = False
         self._control = 0
         self._dfsr = 0
@@ -301,10 +308,11 @@ def _is_version_1(value: int) -> bool:
     return value >> 29 & 1 == 0
 
 
-def _identities(core: str) -> dict[int, int]:
+def _identities(kind: CoreKind) -> dict[int, int]:
     """ROM tables and identification registers by address."""
+    core = kind.name
     scs, dwt, fpb, itm, rom = _PARTS[core]
-    words: dict[int, int] = {}
+    words = dict(zip(_MVFR, _FPU_FEATURES[kind.fpu], strict=True))
     components = {_SCS: scs, _DWT: dwt, _FPB: fpb} | ({_ITM: itm} if itm is not None else {})
     for page, part in components.items():
         words |= _component(page, part, _GENERIC_CLASS)
