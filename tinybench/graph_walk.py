@@ -232,7 +232,7 @@ class _Text:
         for signature, value in (
             ("const char *tb_engine_name(void)", f'"{self.kernels.name}"'),
             ("const char *tb_engine_version(void)", f'"{self.kernels.version}"'),
-            ("tb_status tb_engine_init(void)", "TB_OK"),
+            ("tb_status tb_engine_init(void)", self._kept_promises()),
             ("tb_tensor tb_engine_input(void)", self._tensor(self.model.inputs[0])),
             ("tb_tensor tb_engine_output(void)", self._tensor(self.model.outputs[0])),
             ("uint32_t tb_engine_arena_used(void)", str(self.plan.bytes)),
@@ -244,6 +244,15 @@ class _Text:
             yield f"{signature} {{"
             yield f"    return {value};"
             yield "}"
+
+    def _kept_promises(self) -> str:
+        """TB_OK, or what tb_engine_init says where a kernel asks for more memory than was planned."""
+        promises = [promise for lowered_ in self.operators for promise in lowered_.promises]
+        return (
+            " &&\n           ".join(dict.fromkeys(promises)) + " ? TB_OK : TB_ERR_ARENA"
+            if promises
+            else "TB_OK"
+        )
 
     def _tensor(self, index: int) -> str:
         tensor = self.model.tensors[index]

@@ -49,7 +49,8 @@ class Lowered:
     memory the first output may take, element for element. `taps` is the size of the filter, for the kernels'
     array of pointers, `patch` the bytes under it where they are gathered; `padding` (zero point, length) asks
     for a row of zero points: `$padding` in the body. `scratch_bytes` of the arena are the operator's own
-    while it runs: `$scratch`.
+    while it runs: `$scratch`. `promises` are conditions in C that the image checks once at its start.
+    `library` is whose kernel is called, if it is not one of ours.
     """
 
     constants: tuple[Constant, ...]
@@ -59,6 +60,8 @@ class Lowered:
     patch: int = 1
     padding: tuple[int, int] | None = None
     scratch_bytes: int = 0
+    promises: tuple[str, ...] = ()
+    library: str = ""
 
 
 @dataclass(frozen=True)

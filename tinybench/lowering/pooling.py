@@ -19,21 +19,24 @@ def max_pool_2d(site: Site) -> Lowered:
     return _pooling(site, "tb_max_pool_2d")
 
 
-def pooling_window(site: Site) -> Window:
+def window(site: Site) -> Window:
     """The window of a pooling operator, after everything about it was seen to agree."""
     input_, output = site.activation(site.input(0)), site.activation(site.output())
     # PoolingPrepare asks for equal quantisation, within 1e-6 of scale.
     if zero_point(input_) != zero_point(output) or abs(scale(input_) - scale(output)) > 1e-6:  # noqa: PLR2004
         raise site.refused(f"would rescale; tensor `{output.name}` is quantised unlike its input")
-    window = window_of(site, (site.whole("filter_height"), site.whole("filter_width")), (1, 1))
-    if window.input[2] != window.output[2]:
+    found = window_of(site, (site.whole("filter_height"), site.whole("filter_width")), (1, 1))
+    if found.input[2] != found.output[2]:
         raise site.refused(f"changes the channels; tensor `{output.name}` is {list(output.shape)}")
-    return window
+    return found
 
 
 def _pooling(site: Site, kernel: str) -> Lowered:
-    window = pooling_window(site)
-    body = (f"static const tb_window window = {window};", f"{kernel}(&window, $in0, $out0);", *clamp(site))
+    body = (
+        f"static const tb_window window = {window(site)};",
+        f"{kernel}(&window, $in0, $out0);",
+        *clamp(site),
+    )
     return Lowered((), body)
 
 
