@@ -15,6 +15,7 @@ from tinybench.errors import UsageError
 _PREFIXES = {"G": 9, "M": 6, "k": 3, "": 0, "m": -3, "µ": -6, "n": -9, "p": -12}
 _SPELLINGS = {"us": "µs", "μs": "µs", "uj": "µJ", "uJ": "µJ", "μJ": "µJ", "K": "k", "KB": "kB"}
 _BINARY = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_CENT = Decimal("0.01")
 _SYMBOLS = ("Hz", "s", "J", "B")
 _NUMBER = re.compile(r"([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*([^\s\d.,]*)")
 
@@ -77,17 +78,26 @@ def show_rate(value: float) -> str:
     return f"{value:,.2f}"
 
 
+def show_factor(ratio: float) -> str:
+    """`2.41 ×`: how many times as much."""  # noqa: RUF002 - a multiplication sign
+    return f"{ratio:,.2f} ×"  # noqa: RUF001 - a multiplication sign
+
+
 def show_share(ratio: float) -> str:
     """`4.5 %`: a part of a whole, with one decimal, so that a column of them lines up."""
     return f"{ratio * 100:.1f} %"
 
 
 def show_change(ratio: float) -> str:
-    """`+2.3 %`, `-0.04 %`, `0 %`: a relative change, signed, with two significant digits."""
+    """`+12.3 %`, `-0.04 %`, `0 %`: a relative change, signed, finer where it is smaller."""
     if ratio == 0:
         return "0 %"
-    percent = Decimal(repr(ratio)) * 100
-    return f"{'+' if percent > 0 else '-'}{_significant(abs(percent), 2)} %"
+    percent = abs(Decimal(repr(ratio)) * 100)
+    size = _rounded(percent, 2)
+    number = (
+        f"{percent:,.1f}" if size >= 1 else f"{percent:.2f}" if size >= _CENT else _significant(percent, 2)
+    )
+    return f"{'+' if ratio > 0 else '-'}{number} %"
 
 
 def parse(text: str) -> Quantity:

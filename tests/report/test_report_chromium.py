@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tinybench.compare import Side, answer_of, compare
 from tinybench.records import Gap
 from tinybench.report.html import write_report
 
@@ -38,9 +39,9 @@ def opened(browser, tmp_path):
     """Opens a report of `runs`; leaving fails if the page spoke on the console or asked for anything."""
 
     @contextmanager
-    def opening(runs, *, gaps=(), **context):
+    def opening(runs, *, said=None, **context):
         path = tmp_path / "report.html"
-        write_report(runs, path, gaps=gaps)
+        write_report(runs, path, **(said or {}))
         heard = []
         with browser.new_context(offline=True, **context) as tab:
             page = tab.new_page()
@@ -61,6 +62,19 @@ def several(run_of):
         for workload in ("vww01", "kws01", "ic01")
         for engine, scale in (("reference", 1.0), ("tflm", 1.31), ("cmsis-nn", 0.42))
     ]
+
+
+@pytest.fixture
+def changed(run_of, several):
+    """What to say of `several` so that one case has regressed, one improved and the others stayed."""
+    base = [
+        run_of(run.case.workload, run.case.engine, scale=scale, day=-1)
+        for run, scale in zip(several, (0.9, 1.31, 0.42, 1.0, 1.31, 0.5, 1.0, 1.31, 0.42), strict=True)
+    ]
+    comparison = compare(
+        Side("nightly", tuple(map(answer_of, base))), Side("latest", tuple(map(answer_of, several)))
+    )
+    return {"comparison": comparison, "base_runs": base}
 
 
 def texts(page, selector):
@@ -88,7 +102,7 @@ def test_it_opens_without_a_word_and_the_figures_come_alive(opened, run_of):
 
 def test_without_javascript_it_is_complete(opened, several):
     gap = Gap(workload="sww01", engine="reference", target="nucleo-f746", reason="lacks `SVDF`")
-    with opened(several, gaps=[gap], java_script_enabled=False) as page:
+    with opened(several, said={"gaps": [gap]}, java_script_enabled=False) as page:
         assert "3 engines run 3 workloads" in page.locator("h1").inner_text()
         assert page.locator("#answers-virtual tbody tr").count() == 9
         assert page.locator("#ram-figure svg").is_visible()
@@ -122,7 +136,7 @@ def test_slash_filters_and_escape_ends_it(opened, several):
         page.wait_for_function("() => document.querySelector('#tools output').textContent !== ''")
         assert page.locator("#answers-virtual tbody tr:visible").count() == 1
         assert "kws01" in page.locator("#answers-virtual tbody tr:visible").inner_text()
-        assert page.locator("details:visible").count() == 1
+        assert page.locator("#cases details:visible").count() == 1
         page.keyboard.press("Escape")
         page.wait_for_function("() => document.querySelector('#tools output').textContent === ''")
         assert page.locator("#answers-virtual tbody tr:visible").count() == 9
@@ -130,6 +144,20 @@ def test_slash_filters_and_escape_ends_it(opened, several):
         page.locator("h1").click()
         page.keyboard.press("/")
         assert not page.evaluate("document.activeElement.matches('input[type=search]')")
+
+
+def test_c_shows_changes_only(opened, several, changed):
+    with opened(several, said=changed) as page:
+        assert "regressed" in page.locator("h1").inner_text()
+        rows = page.locator("#answers-virtual tbody tr:visible")
+        assert rows.count() == 9
+        page.keyboard.press("c")
+        assert sorted(row.split("\t")[:2] for row in rows.all_inner_texts()) == [
+            ["kws01", "cmsis-nn"],
+            ["vww01", "reference"],
+        ]
+        page.keyboard.press("c")
+        assert rows.count() == 9
 
 
 def test_a_table_is_copied_as_markdown_and_as_csv(opened, several):
@@ -149,7 +177,7 @@ def test_a_table_is_copied_as_markdown_and_as_csv(opened, several):
 
 def test_a_link_to_a_case_opens_its_fold(opened, several):
     with opened(several) as page:
-        assert page.locator("details[open]").count() == 0
+        assert page.locator("#cases details[open]").count() == 0
         page.locator("#answers-virtual tbody a").first.click()
         page.locator("#case-1[open]").wait_for()
         assert page.locator("#case-1-operators").is_visible()
@@ -188,7 +216,7 @@ def test_a_long_page_filters_in_portions_and_ends_where_it_should(opened, run_of
         page.wait_for_function(
             "() => document.querySelectorAll('#golden tbody tr:not([hidden])').length === 1"
         )
-        assert page.locator("#tools output").inner_text() == "4 of 2,400 rows"
+        assert page.locator("#tools output").inner_text() == "4 of 2,600 rows"
         assert page.locator("#answers-virtual tbody tr:visible").count() == 1
         page.keyboard.press("Escape")
         page.wait_for_function("() => !document.querySelector('#provenance tbody tr[hidden]')")
@@ -218,16 +246,18 @@ def axe(tmp_path_factory):
 
 
 @pytest.mark.needs("npm")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1280])
-def test_axe_finds_nothing(opened, several, run_of, axe, scheme, *, width):
+@pytest.mark.parametrize(
+    ("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)]
+)
+def test_axe_finds_nothing(opened, several, changed, run_of, axe, *, scheme, width):
     failed = run_of("ad01", failure=run_of.failure("WrongAnswer", 3, "off by 3", hint="try"), wrong=True)
     real = run_of(
         simulated=False,
         measurements=(run_of.measured("latency", 0.1, 0.11), run_of.estimated("energy", 1e-3, 0.1, "J")),
     )
     runs = [*several, failed, real]
-    with opened(runs, color_scheme=scheme, viewport={"width": width, "height": 900}) as page:
+    view = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}}
+    with opened(runs, said=changed, **view) as page:
         page.locator("#case-1 > summary").click()
         page.evaluate(axe)
         found = page.evaluate("axe.run(document)")

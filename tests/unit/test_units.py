@@ -115,7 +115,15 @@ def test_sizes_in_binary_units_are_secondary_text():
 
 
 @pytest.mark.parametrize(
-    ("ratio", "text"), [(0.023, "+2.3 %"), (-0.0004, "-0.04 %"), (0, "0 %"), (1.5, "+150 %")]
+    ("ratio", "text"),
+    [
+        (0.04, "+4.0 %"),
+        (-0.0023, "-0.23 %"),
+        (-0.0004, "-0.04 %"),
+        (2e-7, "+0.00002 %"),
+        (0, "0 %"),
+        (1.5, "+150.0 %"),
+    ],
 )
 def test_changes_are_signed(ratio, text):
     assert show_change(ratio) == text

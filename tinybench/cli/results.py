@@ -16,6 +16,7 @@ from tinybench.errors import UsageError
 
 if TYPE_CHECKING:
     from tinybench.compare import Comparison
+    from tinybench.history import Series
     from tinybench.runs import Runs
 
 BASELINES = "baselines"
@@ -45,12 +46,39 @@ def show_(
     print_json(found.model_dump(mode="json"))
 
 
-@app.command("report", epilog=EXAMPLE.format("report -o report.html"))
-def report_(*, out: Output = Path("report.html"), results: Results = None, quiet: Quiet = False) -> None:
-    """Write one HTML file about the newest runs."""
+@app.command("report", epilog=EXAMPLE.format("report nightly latest -o report.html"))
+def report_(
+    base: Annotated[str | None, typer.Argument(help="Compare with this, in the words of `compare`.")] = None,
+    new: New = "latest",
+    *,
+    out: Output = Path("report.html"),
+    against: Annotated[
+        str | None, typer.Option("--against", help="The engine that others are measured by.")
+    ] = None,
+    threshold: Threshold = None,
+    results: Results = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write one HTML file about the newest runs, or about what changed from BASE to NEW."""
     from tinybench.report.html import write_report
 
-    written = write_report(list(_runs(results).newest()), out)
+    runs = _runs(results)
+    past = _past(runs)
+    if base is None:
+        written = write_report(list(runs.newest()), out, past=past, against=against)
+    else:
+        comparison = _compared(runs, base, new, threshold, results)
+        sides = [
+            [runs.source.run(entry) for entry in runs.entries if entry.run_id in ids]
+            for ids in (
+                {verdict.base_run for verdict in comparison.verdicts},
+                {verdict.new_run for verdict in comparison.verdicts}
+                | {failed.run_id for failed in comparison.failures},
+            )
+        ]
+        written = write_report(
+            sides[1], out, comparison=comparison, base_runs=sides[0], past=past, against=against
+        )
     (silence if quiet else talk)(f"report   {written.heading}")
     typer.echo(str(out.absolute()))
 
@@ -177,6 +205,14 @@ def _compared(runs: Runs, base: str, new: str, threshold: str | None, results: s
     old = references.resolve(base, runs, baselines=folder, folder=Path.cwd())
     now = references.resolve(new, runs, baselines=folder, folder=Path.cwd())
     return compare.compare(old, now, thresholds=limits, noise=history.learnt_noise(runs, old, now))
+
+
+def _past(runs: Runs) -> list[Series]:
+    """The history of what decides between cases; without change points where they cannot be found."""
+    from tinybench import history
+    from tinybench.report.sections.answers import DECIDING
+
+    return history.history(runs, metrics=DECIDING, change_points=history.has_ruptures())
 
 
 def _tell_github(comparison: Comparison) -> None:

@@ -6,11 +6,12 @@ what that property is at the moment, so that the figure follows light and dark.
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
 from tinybench.report.drawings import Bars, Drawing, Lines, Points, Spans
-from tinybench.report.svg import COLOURS, WIDTH, fits, height_of
+from tinybench.report.svg import COLOURS, WIDTH, fits, height_of, log_range, log_ticks
 from tinybench.units import brief
 
 Spec = dict[str, Any]
@@ -49,6 +50,18 @@ def _axis(title: str, unit: str, **more: object) -> Spec:
         "gridcolor": "--rule",
         "zerolinecolor": "--rule",
         **more,
+    }
+
+
+def _log_axis(title: str, unit: str, values: list[float]) -> Spec:
+    low, high = log_range(values)
+    ticks = log_ticks(low, high)
+    return {
+        **_axis(title, ""),
+        "type": "log",
+        "range": [math.log10(low), math.log10(high)],
+        "tickvals": ticks,
+        "ticktext": [brief(tick, unit) for tick in ticks],
     }
 
 
@@ -155,8 +168,8 @@ def _points(points: Points) -> Spec:
             }
         )
     layout = {
-        "xaxis": _axis(points.x_axis, points.x_unit, type="log"),
-        "yaxis": _axis(points.y_axis, points.y_unit, type="log"),
+        "xaxis": _log_axis(points.x_axis, points.x_unit, [point.x for point in points.points]),
+        "yaxis": _log_axis(points.y_axis, points.y_unit, [point.y for point in points.points]),
         "legend": {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0},
         "showlegend": True,
     }

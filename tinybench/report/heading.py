@@ -8,21 +8,16 @@ from tinybench.records import Run
 from tinybench.report.material import Material
 from tinybench.report.page import Tone
 from tinybench.report.quantities import in_words
+from tinybench.report.sections import changes
 from tinybench.report.sections.failures import of_the_bench
+from tinybench.report.speed import SPEED
 from tinybench.report.subjects import Subject
-
-# The first of these that a Run has is what its speed is called in the heading.
-SPEED = (
-    ("latency", "measured"),
-    ("cycles", "measured"),
-    ("cycles", "counted"),
-    ("instructions", "counted"),
-    ("latency", "estimated"),
-)
 
 
 def heading(material: Material) -> str:
     """`reference runs vww01 on nucleo-f746 in 41.2 M instructions, 67 kB RAM, 330 kB flash: counted on …`."""
+    if material.comparison is not None:
+        return changes.heading(material.comparison)
     if not material.subjects:
         return f"No numbers: {_failures(material) or 'nothing was run'}"
     text = _one(material.subjects[0]) if len(material.subjects) == 1 else _many(material)
@@ -51,6 +46,8 @@ def standfirst(material: Material) -> str:
 
 def tone(material: Material) -> Tone:
     """Bad where something failed, plain otherwise: without a comparison nothing is good."""
+    if material.comparison is not None:
+        return changes.tone(material.comparison)
     return "bad" if material.failures else "plain"
 
 

@@ -14,7 +14,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinybench.compare import Comparison
 from tinybench.errors import UsageError
+from tinybench.history import Series
 from tinybench.records import Gap, Run
 from tinybench.report.data import build_report
 from tinybench.report.page import Report
@@ -31,13 +33,30 @@ POLICY = (
 _QUANTITY = re.compile(r"(\d[\d.,]* (?:[GMk]|[GMkmµnp]?(?:B|s|J|Hz)|%)(?![\w-]))")
 
 
-def write_report(runs: Sequence[Run], path: Path, *, gaps: Sequence[Gap] = ()) -> Report:
-    """Write the report of `runs` to `path`, and return what it says.
+def write_report(
+    runs: Sequence[Run],
+    path: Path,
+    *,
+    gaps: Sequence[Gap] = (),
+    comparison: Comparison | None = None,
+    base_runs: Sequence[Run] = (),
+    past: Sequence[Series] = (),
+    against: str | None = None,
+) -> Report:
+    """Write the report of `runs` to `path`, and return what it says; the rest is as in `build_report`.
 
     SOURCE_DATE_EPOCH, where set, is the time the page gives as its own, so that equal runs make equal bytes.
     Raises UsageError where there is nothing to report or `path` cannot be written.
     """
-    report = build_report(runs, gaps=gaps, written=time_of_writing())
+    report = build_report(
+        runs,
+        written=time_of_writing(),
+        gaps=gaps,
+        comparison=comparison,
+        base_runs=base_runs,
+        past=past,
+        against=against,
+    )
     try:
         path.write_text(render(report), encoding="utf-8", newline="\n")
     except OSError as error:

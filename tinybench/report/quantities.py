@@ -86,6 +86,11 @@ def kind_badge(kind: Kind, measurement: Measurement | None = None) -> Badge:
     return Badge(f"estimated {error}", "estimated")
 
 
+def lowered(title: str) -> str:
+    """A title inside a sentence: `Peak RAM` as `peak RAM`, `MACs` as it is."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
 def in_words(measurement: Measurement) -> str:
     """`41.2 M instructions`, `67.4 kB RAM`, `1.53 ms`: for a heading."""
     nouns = {"instructions": "instructions", "cycles": "cycles", "ram_peak": "RAM", "flash": "flash"}

@@ -177,6 +177,7 @@
     const columns = widths[index].map((width) => made("col", { style: `width: ${width}px` }));
     table.caption.after(made("colgroup", {}, ...columns));
     table.style.tableLayout = "fixed";
+    table.parentElement.classList.add("long");
   });
 
   // Boxes that scroll sideways must be reachable by keyboard.

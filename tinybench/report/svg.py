@@ -17,7 +17,7 @@ from tinybench.units import brief
 WIDTH = 760
 COLOURS = 8
 _LABELS = 250
-_BAR, _GAP = 18, 10
+_BAR, _THIN_BAR, _GAP = 18, 9, 10
 _MOST_LETTERS = 38
 _LETTER, _LETTER_HEIGHT = 6.6, 14
 
@@ -61,10 +61,20 @@ def fits(label: str, wide: float, tall: float) -> bool:
     return len(label) * _LETTER < wide and tall > _LETTER_HEIGHT
 
 
-def decades(values: Sequence[float]) -> tuple[float, float]:
-    """The powers of ten around positive values."""
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    return 10.0**low, 10.0 ** max(high, low + 1)
+def log_range(values: Sequence[float]) -> tuple[float, float]:
+    """Bounds of a logarithmic axis: positive values with a little room on either side."""
+    return min(values) / 1.25, max(values) * 1.25
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 or 5 times a power of ten within the bounds; only the powers where those are enough."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for factors in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)):
+        found = [factor * 10.0**power for power in powers for factor in factors]
+        within = [value for value in found if low <= value <= high]
+        if len(within) > 2:  # noqa: PLR2004 - two do not show a scale
+            break
+    return within
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", css: str = "") -> str:
@@ -91,8 +101,8 @@ def _legend(names: Sequence[str]) -> list[str]:
 
 
 def _bars_height(bars: Bars) -> int:
-    per_label = 1 if bars.stacked else len(bars.series)
-    return 26 + len(bars.labels) * (per_label * _BAR + _GAP) + 36
+    per_label = _BAR if bars.stacked else len(bars.series) * _THIN_BAR
+    return 26 + len(bars.labels) * (per_label + _GAP) + 36
 
 
 def _bars(bars: Bars) -> tuple[list[str], int]:
@@ -112,21 +122,19 @@ def _bars(bars: Bars) -> tuple[list[str], int]:
     parts.append(_text(right, bottom + 30, bars.axis, "end", "quiet"))
     y = 26.0
     for label, values, total in zip(bars.labels, columns, totals, strict=True):
-        depth = _BAR if bars.stacked else _BAR * len(values)
+        depth = _BAR if bars.stacked else _THIN_BAR * len(values)
         parts.append(_text(left - 8, y + depth / 2 + 4, _short(label), "end"))
         x = float(left)
         for index, value in enumerate(values):
-            top = y if bars.stacked else y + index * _BAR
+            top = y if bars.stacked else y + index * _THIN_BAR
             wide = (value or 0) * scale
             if wide:
                 parts.append(
                     f'<rect class="s{index % COLOURS}" x="{x:.5g}" y="{top:.4g}" '
-                    f'width="{wide:.4g}" height="{_BAR - (0 if bars.stacked else 2)}"/>'
+                    f'width="{wide:.4g}" height="{_BAR if bars.stacked else _THIN_BAR - 1}"/>'
                 )
             if bars.stacked:
                 x += wide
-            elif value is not None:
-                parts.append(_text(left + wide + 6, top + 13, brief(value, bars.unit), css="quiet"))
         if bars.stacked:
             parts.append(_text(x + 6, y + 13, brief(total, bars.unit)))
         y += depth + _GAP
@@ -165,8 +173,8 @@ def _spans(spans: Spans) -> tuple[list[str], int]:
 def _points(points: Points) -> tuple[list[str], int]:
     height, left, right, top = 330, 74, WIDTH - 120, 30
     bottom = height - 38
-    x_low, x_high = decades([point.x for point in points.points])
-    y_low, y_high = decades([point.y for point in points.points])
+    x_low, x_high = log_range([point.x for point in points.points])
+    y_low, y_high = log_range([point.y for point in points.points])
 
     def x_of(value: float) -> float:
         return left + (right - left) * math.log(value / x_low) / math.log(x_high / x_low)
@@ -176,17 +184,17 @@ def _points(points: Points) -> tuple[list[str], int]:
 
     groups = list(dict.fromkeys(point.group for point in points.points))
     parts = _legend(groups)
-    for power in range(round(math.log10(x_low)), round(math.log10(x_high)) + 1):
-        x = x_of(10.0**power)
+    for tick in log_ticks(x_low, x_high):
+        x = x_of(tick)
         parts += [
             _line(x, top, x, bottom, "rule"),
-            _text(x, bottom + 15, brief(10.0**power, points.x_unit), "middle", "quiet"),
+            _text(x, bottom + 15, brief(tick, points.x_unit), "middle", "quiet"),
         ]
-    for power in range(round(math.log10(y_low)), round(math.log10(y_high)) + 1):
-        y = y_of(10.0**power)
+    for tick in log_ticks(y_low, y_high):
+        y = y_of(tick)
         parts += [
             _line(left, y, right, y, "rule"),
-            _text(left - 8, y + 4, brief(10.0**power, points.y_unit), "end", "quiet"),
+            _text(left - 8, y + 4, brief(tick, points.y_unit), "end", "quiet"),
         ]
     for point in points.points:
         x, y, colour = x_of(point.x), y_of(point.y), groups.index(point.group) % COLOURS

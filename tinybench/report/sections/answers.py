@@ -23,20 +23,25 @@ def build(material: Material) -> Section | None:
     virtual = [subject for subject in material.subjects if subject.simulated]
     blocks: list[Table | Paragraph] = []
     if boards:
-        blocks.append(_table("answers-boards", "On boards", boards))
+        blocks.append(_table("answers-boards", "On boards", boards, material))
     if virtual:
-        blocks.append(_table("answers-virtual", "On virtual boards: exact counts, not times", virtual))
+        blocks.append(
+            _table("answers-virtual", "On virtual boards: exact counts, not times", virtual, material)
+        )
     return Section("answers", "What each case needs", tuple(blocks))
 
 
-def _table(table_id: str, caption: str, subjects: Sequence[Subject]) -> Table:
+def _table(table_id: str, caption: str, subjects: Sequence[Subject], material: Material) -> Table:
     present = metric_kinds(subjects, DECIDING)
     return Table(
         id=table_id,
         caption=caption,
         columns=(*SUBJECT_COLUMNS, *(metric_column(metric, kind) for metric, kind in present)),
         rows=tuple(
-            Row((*names(subject), *(cell(of_kind(subject, metric, kind)) for metric, kind in present)))
+            Row(
+                (*names(subject), *(cell(of_kind(subject, metric, kind)) for metric, kind in present)),
+                changed=material.changed(subject),
+            )
             for subject in subjects
         ),
     )

@@ -24,8 +24,8 @@ def of_case(subject: Subject) -> tuple[Block, ...]:
 def _operators(subject: Subject) -> Table:
     operators = subject.run.operators
     unit = spent_in(operators)
-    total = sum(_spent(operator, unit) or 0 for operator in operators)
-    largest = max((_spent(operator, unit) or 0 for operator in operators), default=0)
+    total = sum(spent(operator, unit) or 0 for operator in operators)
+    largest = max((spent(operator, unit) or 0 for operator in operators), default=0)
     columns = [Column("#", unit="1"), Column("Operator"), Column("MACs", unit="1")]
     if total:
         columns += [
@@ -36,13 +36,13 @@ def _operators(subject: Subject) -> Table:
     rows = []
     for operator in operators:
         cells = [_count(operator.index), Cell(operator.name), _count(operator.macs)]
-        spent = _spent(operator, unit)
-        if total and spent is not None:
-            share = spent / total
-            per_mac = spent / operator.macs if operator.macs else None
+        cost = spent(operator, unit)
+        if total and cost is not None:
+            share = cost / total
+            per_mac = cost / operator.macs if operator.macs else None
             cells += [
-                _count(spent),
-                Cell(show_share(share), value=share, share=spent / largest),
+                _count(cost),
+                Cell(show_share(share), value=share, share=cost / largest),
                 EMPTY if per_mac is None else Cell(show_rate(per_mac), value=per_mac),
             ]
         elif total:
@@ -66,7 +66,8 @@ def spent_in(operators: tuple[OperatorCost, ...]) -> str:
     return "cycles" if any(operator.cycles is not None for operator in operators) else "instructions"
 
 
-def _spent(operator: OperatorCost, unit: str) -> int | None:
+def spent(operator: OperatorCost, unit: str) -> int | None:
+    """What one inference spends in the operator, in cycles or instructions."""
     return operator.cycles if unit == "cycles" else operator.instructions
 
 
@@ -76,10 +77,8 @@ def _functions(subject: Subject) -> Table:
     shown, rest = functions[:MOST_FUNCTIONS], functions[MOST_FUNCTIONS:]
     foot = []
     if rest:
-        spent = sum(function.instructions for function in rest)
-        foot.append(
-            Row((Cell(f"{len(rest)} more functions"), _count(spent), Cell(show_share(spent / total))))
-        )
+        left = sum(function.instructions for function in rest)
+        foot.append(Row((Cell(f"{len(rest)} more functions"), _count(left), Cell(show_share(left / total)))))
     return Table(
         id=f"{subject.id}-functions",
         caption="Functions, by the instructions spent in themselves",

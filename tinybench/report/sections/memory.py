@@ -27,7 +27,10 @@ def build(material: Material) -> Section | None:
         caption="Flash and RAM",
         columns=(*SUBJECT_COLUMNS, *(metric_column(metric, kind) for metric, kind in present)),
         rows=tuple(
-            Row((*names(subject), *(cell(of_kind(subject, metric, kind)) for metric, kind in present)))
+            Row(
+                (*names(subject), *(cell(of_kind(subject, metric, kind)) for metric, kind in present)),
+                changed=material.changed(subject),
+            )
             for subject in material.subjects
         ),
     )
