@@ -1,7 +1,7 @@
 """CLOCK of the nRF52840: the 64 MHz clock, made by the RC oscillator or held by the crystal.
 
-Offsets, bits and reset values: nrf52840.svd; rules: Product Specification, chapter CLOCK. POWER and APPROTECT have
-the same base address; of those only what start-up code touches is here.
+Offsets, bits and reset values: nrf52840.svd; rules: Product Specification, chapter CLOCK. POWER and APPROTECT
+have the same base address; of those only what start-up code touches is here.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Offsets, bits, reset values and baud rates: nrf52840.svd; rules: Product Specification, chapter UART.
 
-Time on the wire is treated as by the model of the STM32's USART: it is not waited for by who asks, and bytes that
-come faster than they are taken are lost, here after six.
+Time on the wire is treated as by the model of the STM32's USART: it is not waited for by who asks, and bytes
+that come faster than they are taken are lost, here after six.
 """
 
 from __future__ import annotations
