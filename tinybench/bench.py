@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -213,38 +213,12 @@ class _Attempt:
         return self._opened(image, work)
 
     def _opened(self, image: Image, work: Callable[[Link, Session, Image], R]) -> R:
-        clock = self._bench.clock
-        self._limit = self._limit or Deadline.after(self._bench.timeout_s, clock)
-        with ExitStack() as open_things:
-            link = open_things.enter_context(self._case.adapter.open(self._case.device, image))
-            session = Session.connect(
-                self._logged(link, image, open_things),
-                clock=clock,
-                baud=self._case.target.serial.baud,
-                limit=self._limit,
-                explain_fault=lambda text: faults.explain(image.elf, faults.registers_in(text)),
-            )
-            self._speed_up(link, session)
+        self._limit = self._limit or Deadline.after(self._bench.timeout_s, self._bench.clock)
+        with opened(self._case, image, self._bench, limit=self._limit, run_id=self._run_id) as (
+            link,
+            session,
+        ):
             return work(link, session, image)
-
-    def _speed_up(self, link: Link, session: Session) -> None:
-        """Use the fastest rate both ends can: an input of 27 KB takes 2.4 s at 115200 baud."""
-        serial = self._case.target.serial
-        if isinstance(link, ChangesBaud) and session.offers("baud") and serial.fastest_baud > serial.baud:
-            session.set_baud(serial.fastest_baud, link.set_baud)
-
-    def _logged(self, link: Link, image: Image, open_things: ExitStack) -> Link:
-        if self._bench.logs is None:
-            return link
-        path = self._bench.logs / self._run_id / f"{image.kind}.serial.log"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            log = open_things.enter_context(path.open("a", encoding="utf-8"))
-        except OSError as error:
-            raise SetupError(
-                f"cannot write the log `{path}`: {error.strerror}", hint="make room, or give another folder"
-            ) from error
-        return Transcript(link, log, self._bench.clock)
 
     def _measure_clean(self, link: Link, session: Session, image: Image) -> Clean:
         return measure.clean(
@@ -293,26 +267,80 @@ class _Attempt:
         )
 
     def _provenance(self) -> Provenance:
-        case, image, clean = self._case, self._image, self._clean
-        return Provenance(
-            tinybench=__version__,
-            started=self._started,
-            host=self._host,
-            git=self._git,
-            device=case.device.id,
-            adapter=case.adapter.name,
-            unit=case.device.unit,
-            engine_version=image.engine_version if image else "",
-            toolchain=image.toolchain if image else None,
-            build_id=image.build_id if image else None,
-            model_source=case.workload.source,
-            model_source_sha256=case.workload.source_sha256,
-            oracle=case.workload.oracle,
-            simulator=clean.simulator if clean else None,
-            simulated_wall_s=clean.simulated_wall_s if clean else None,
-            retried=self._retried,
-            notes=clean.notes if clean else (),
+        found = provenance_of(
+            self._case, self._image, self._clean, started=self._started, host=self._host, git=self._git
         )
+        return found.model_copy(update={"retried": self._retried})
+
+
+@contextmanager
+def opened(
+    case: PlannedCase, image: Image, bench: Bench, *, limit: Deadline, run_id: str
+) -> Iterator[tuple[Link, Session]]:
+    """The case's device with `image` running on it, and a session at the fastest rate both ends can."""
+    with ExitStack() as open_things:
+        link = open_things.enter_context(case.adapter.open(case.device, image))
+        logged = _logged(link, image, bench, run_id, open_things)
+        session = Session.connect(
+            logged,
+            clock=bench.clock,
+            baud=case.target.serial.baud,
+            limit=limit,
+            explain_fault=lambda text: faults.explain(image.elf, faults.registers_in(text)),
+        )
+        _speed_up(link, session, case.target)
+        yield link, session
+
+
+def _speed_up(link: Link, session: Session, target: Target) -> None:
+    """Use the fastest rate both ends can: an input of 27 KB takes 2.4 s at 115200 baud."""
+    serial = target.serial
+    if isinstance(link, ChangesBaud) and session.offers("baud") and serial.fastest_baud > serial.baud:
+        session.set_baud(serial.fastest_baud, link.set_baud)
+
+
+def _logged(link: Link, image: Image, bench: Bench, run_id: str, open_things: ExitStack) -> Link:
+    if bench.logs is None:
+        return link
+    path = bench.logs / run_id / f"{image.kind}.serial.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = open_things.enter_context(path.open("a", encoding="utf-8"))
+    except OSError as error:
+        raise SetupError(
+            f"cannot write the log `{path}`: {error.strerror}", hint="make room, or give another folder"
+        ) from error
+    return Transcript(link, log, bench.clock)
+
+
+def provenance_of(
+    case: PlannedCase,
+    image: Image | None,
+    clean: Clean | None,
+    *,
+    started: datetime,
+    host: Host,
+    git: Git | None,
+) -> Provenance:
+    """What explains a Run of `case`, as far as it came: with an image or without, measured or not."""
+    return Provenance(
+        tinybench=__version__,
+        started=started,
+        host=host,
+        git=git,
+        device=case.device.id,
+        adapter=case.adapter.name,
+        unit=case.device.unit,
+        engine_version=image.engine_version if image else "",
+        toolchain=image.toolchain if image else None,
+        build_id=image.build_id if image else None,
+        model_source=case.workload.source,
+        model_source_sha256=case.workload.source_sha256,
+        oracle=case.workload.oracle,
+        simulator=clean.simulator if clean else None,
+        simulated_wall_s=clean.simulated_wall_s if clean else None,
+        notes=clean.notes if clean else (),
+    )
 
 
 def failure_of(error: TinyBenchError) -> Failure:

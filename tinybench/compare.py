@@ -212,7 +212,13 @@ def _asked(
             found = differences or (kind,)
             yield _with(blank, "incomparable", "; ".join(str(difference) for difference in found)), None
         elif now is not None:
-            yield blank, Question(before[metric], after[metric], noise(now, metric))
+            asked = Question(before[metric], after[metric], noise(now, metric))
+            yield blank, replace(asked, paired=_alternated(either, asked))
+
+
+def _alternated(answer: Answer, question: Question) -> bool:
+    """Whether the samples are of alternating windows: base, new, base, …, base."""
+    return answer.key.interleaved and len(question.base.samples) == len(question.new.samples) + 1
 
 
 def _in_order(metrics: Iterable[str]) -> list[str]:

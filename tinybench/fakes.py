@@ -37,7 +37,8 @@ class Faults:
     `clock_ratio` are about the device's clock; with `wrap_mhz` its timestamps are 32-bit cycles divided by
     that, so they wrap every 2^32 cycles. `trailing_comma` follows the results. `plain_errors` have no `e-[`
     and end in a bare line feed. `closes_after` is the number of bytes after which the pipe is gone.
-    `deaf_above` is the speed above which nothing gets through.
+    `deaf_above` is the speed above which nothing gets through. `drift_per_s` is the share by which an
+    inference takes longer with every second since the board was cold, `warm_s` of which passed before.
     """
 
     mute: bool = False
@@ -57,6 +58,8 @@ class Faults:
     plain_errors: bool = False
     closes_after: int | None = None
     deaf_above: int | None = None
+    drift_per_s: float = 0.0
+    warm_s: float = 0.0
 
 
 FAULT_REGISTERS = (
@@ -292,7 +295,8 @@ class FakeFirmware:
         ]
 
     def _invoke(self, times: int) -> None:
-        self._device_s += times * self.image.latency_s
+        drift = self.faults.drift_per_s * (self.faults.warm_s + self._device_s)
+        self._device_s += times * self.image.latency_s * (1 + drift)
         self.invocations += times
         self._output = self.image.invoke(bytes(self._buffer))
         if self.faults.flipped_bit is not None:

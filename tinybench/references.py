@@ -40,10 +40,9 @@ def resolve(reference: str, runs: Runs, *, baselines: Path, folder: Path) -> Sid
     Raises:
         UsageError: nothing is known by this name, or it covers no Run.
     """
-    if reference == "latest":
-        return _side("latest", runs)
-    if reference == "previous":
-        return _side("previous", _previous(runs))
+    if reference in ("latest", "previous"):
+        ordinary = runs.where(lambda entry: not entry.key.interleaved)
+        return _side(reference, ordinary if reference == "latest" else _previous(ordinary))
     if "=" in reference and not Path(reference).exists():
         return _filtered(reference, runs)
     if is_url(reference) or _holds_results(Path(reference)):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHORTEST_ID = 6
+INTERLEAVED = "interleaved"  # the option that two Runs share whose windows alternated: the id of the first
 
 
 class CaseKey(NamedTuple):
@@ -26,6 +27,11 @@ class CaseKey(NamedTuple):
     engine: str
     target: str
     options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def interleaved(self) -> bool:
+        """Whether the Runs of this key are a pair whose windows alternated, and nobody else's peers."""
+        return any(name == INTERLEAVED for name, _ in self.options)
 
     def __str__(self) -> str:
         options = "".join(f" {name}={value}" for name, value in self.options)

@@ -79,11 +79,16 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Question:
-    """Two measurements of one metric that may be compared, and the noise of their Case."""
+    """Two measurements of one metric that may be compared, and the noise of their Case.
+
+    `paired`: their windows alternated, one more of the base than of the new, so that each new one has a base
+    before and one after it.
+    """
 
     base: Measurement
     new: Measurement
     noise: Noise = Noise()
+    paired: bool = False
 
 
 def summary_of(measurement: Measurement) -> Summary:
@@ -122,7 +127,7 @@ def judge(questions: Sequence[Question], thresholds: Thresholds) -> list[Judgeme
             judged.append(_unjudgeable(question))
             if judged[-1] is None:
                 noisy.append(position)
-    pairs = [(questions[p].base.samples, questions[p].new.samples) for p in noisy]
+    pairs = [_samples(questions[p]) for p in noisy]
     for position, interval in zip(noisy, ratio_intervals(pairs) if pairs else (), strict=True):
         judged[position] = _noisy(questions[position], interval, thresholds)
     return [judgement for judgement in judged if judgement is not None]
@@ -197,9 +202,10 @@ def _noisy(question: Question, interval: Interval, thresholds: Thresholds) -> Ju
     base, new = summary_of(question.base), summary_of(question.new)
     given = thresholds.relative(question.base.metric, base.median)
     margin = max(question.noise.relative, given or 0.0)
-    effect = Effect(new.median - base.median, *interval)
+    difference = interval.change * base.median if question.paired else new.median - base.median
+    effect = Effect(difference, *interval)
     said = (
-        f"{units.show_change(interval.change)},"
+        f"{units.show_change(interval.change)}{' in alternating windows' if question.paired else ''},"
         f" between {units.show_change(interval.low)} and {units.show_change(interval.high)}"
     )
     if margin == given:
@@ -212,6 +218,21 @@ def _noisy(question: Question, interval: Interval, thresholds: Thresholds) -> Ju
     if interval.low <= 0 <= interval.high and -margin <= interval.low and interval.high <= margin:
         return Judgement("unchanged", f"{said}: inside {against}", "noisy", effect)
     return Judgement("within noise", f"{said}: not clear of {against}", "noisy", effect)
+
+
+def _samples(question: Question) -> tuple[Sequence[float], Sequence[float]]:
+    """What the ratio of medians is formed of.
+
+    Of alternating windows, each new one over the mean of its two neighbours: whatever drifts in a straight
+    line from one base window to the next moves both alike, and cancels.
+    """
+    base, new = question.base.samples, question.new.samples
+    if not question.paired:
+        return base, new
+    ratios = [
+        2 * sample / (before + after) for before, sample, after in zip(base, new, base[1:], strict=False)
+    ]
+    return [1.0] * len(ratios), ratios
 
 
 def _better(metric: str) -> Better:
