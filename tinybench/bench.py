@@ -21,7 +21,7 @@ from tinybench.errors import DeviceError, SetupError, TinyBenchError
 from tinybench.latency import QUICK, Rules
 from tinybench.links import Clock, Deadline, Transcript
 from tinybench.measure import Clean, Instrumented
-from tinybench.plan import PlannedCase
+from tinybench.plan import FlashedCase, PlannedCase
 from tinybench.records import Case, Conditions, Failure, Gap, Git, GoldenCheck, Host, Provenance, Run
 from tinybench.session import Session
 from tinybench.store import new_run_id
@@ -35,7 +35,7 @@ R = TypeVar("R")
 class Started:
     """A case begins."""
 
-    case: PlannedCase
+    case: PlannedCase | FlashedCase
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Built:
 class Checked:
     """The clean image gave the right answers; its cost is known."""
 
-    case: PlannedCase
+    case: PlannedCase | FlashedCase
     golden: tuple[GoldenCheck, ...]
 
 
@@ -58,7 +58,7 @@ class Checked:
 class Retried:
     """The device failed and is opened once more."""
 
-    case: PlannedCase
+    case: PlannedCase | FlashedCase
     error: DeviceError
 
 

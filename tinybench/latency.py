@@ -53,18 +53,22 @@ class Bracket:
     jitter_s: float
 
 
-def timed(session: Session, inputs: Sequence[bytes], rules: Rules) -> tuple[float, ...]:
+def timed(
+    session: Session, inputs: Sequence[bytes], rules: Rules, *, verify: bool = False
+) -> tuple[float, ...]:
     """Mean latency of each window, in seconds of the device's clock, over `inputs` in turn.
+
+    `verify` reads every input back after it was loaded.
 
     Raises ClockSuspect if device and host disagree on any window.
     """
-    session.load(inputs[0])
+    session.load(inputs[0], verify=verify)
     session.infer(max(1, rules.warmup), 0)
     bracket = _bracket(session)
     n = _calibrated(session, rules)
     latencies_s: list[float] = []
     for index in range(rules.windows):
-        session.load(inputs[index % len(inputs)])
+        session.load(inputs[index % len(inputs)], verify=verify)
         session.infer(max(1, rules.warmup), 0)
         window = _window(session, n, rules, bracket)
         latencies_s.append(window.device_s / window.inferences)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tinybench.bench import Built, Checked, Event, Failed, Recorded, Retried, Skipped, Started
-from tinybench.plan import Buildable, Plan, PlannedCase
+from tinybench.plan import Buildable, FlashedCase, Plan, PlannedCase
 from tinybench.records import Gap, Run
 from tinybench.target import Image
 from tinybench.units import brief, show
@@ -24,7 +24,9 @@ def line(event: Event) -> str:  # noqa: PLR0911 - a return for each kind of even
             return f"build    {built(image)}"
         case Checked(_, golden):
             equal = sum(check.equal for check in golden)
-            return f"check    {equal} of {len(golden)} outputs equal to the oracle's, bit for bit"
+            printed = any(check.compared == "printed" for check in golden)
+            how = "as far as they are printed" if printed else "bit for bit"
+            return f"check    {equal} of {len(golden)} outputs equal to the oracle's, {how}"
         case Retried(_, error):
             return f"retry    {error.message}"
         case Recorded(run):
@@ -43,8 +45,10 @@ def finished(event: Event) -> tuple[Run, ...]:
     return (event.run,) if isinstance(event, Recorded | Failed) else ()
 
 
-def name(case: PlannedCase) -> str:
+def name(case: PlannedCase | FlashedCase) -> str:
     """`vww01 with reference on nucleo-f746 (virtual)`."""
+    if isinstance(case, FlashedCase):
+        return f"{case.workload.spec.id} on {case.device.id}, as it is flashed"
     where = f"{case.target.name} (virtual)" if case.device.simulated else case.device.id
     return f"{case.workload.spec.id} with {case.engine.name} on {where}"
 
@@ -82,6 +86,17 @@ def cases(plan: Plan) -> Table:
             "simulated" if case.device.simulated else "",
         )
         for case in plan.cases
+    ]
+    rows += [
+        (
+            case.workload.spec.id,
+            "-",
+            "-",
+            case.device.id,
+            case.workload.model_sha256[:_BUILD_ID_SHOWN],
+            "as flashed",
+        )
+        for case in plan.flashed
     ]
     rows += [(gap.workload, gap.engine, gap.target, "-", "-", f"gap: {gap.reason}") for gap in plan.gaps]
     return head, rows

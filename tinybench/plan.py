@@ -14,7 +14,7 @@ from tinybench.loading import resolve
 from tinybench.oracle import Oracle
 from tinybench.plugins import Catalogue
 from tinybench.records import Gap
-from tinybench.target import Adapter, Device, Target
+from tinybench.target import Adapter, Device, Flashed, JoinsFlashed, Target
 from tinybench.workload import SuiteEntry, Workload
 
 
@@ -33,6 +33,7 @@ class Selection:
     simulate: bool = False
     adapter: str | None = None
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    verify_load: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,26 @@ class PlannedCase:
 
 
 @dataclass(frozen=True)
+class FlashedCase:
+    """A workload on a unit that runs firmware from elsewhere: nothing is built and nothing is loaded.
+
+    `verify_load` reads every input back.
+    """
+
+    workload: Workload
+    device: Flashed
+    adapter: JoinsFlashed
+    verify_load: bool = False
+
+
+@dataclass(frozen=True)
 class Plan:
     """What will be run, what will not and why, and what the user should know about the choice."""
 
     cases: tuple[PlannedCase, ...]
     gaps: tuple[Gap, ...]
     notes: tuple[str, ...]
+    flashed: tuple[FlashedCase, ...] = ()
 
 
 def plan(selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: Oracle | None) -> Plan:
@@ -64,12 +79,20 @@ def plan(selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: O
     """
     entries = _entries(selection, catalogue)
     engines = _engines(selection, catalogue)
-    places = _places(selection, catalogue)
+    units = _flashed(selection, catalogue)
+    places = _places([name for name in _devices(selection) if name not in units], selection, catalogue)
     cases: list[PlannedCase] = []
+    flashed: list[FlashedCase] = []
     gaps: list[Gap] = []
     notes: list[str] = []
     for task in _tasks(entries, catalogue, fetcher, oracle):
         notes += task.notes
+        for adapter_of_unit, unit in units.values():
+            if task.gap is None:
+                case = FlashedCase(task.wanted, unit, adapter_of_unit, selection.verify_load)
+                flashed.append(case)
+            else:
+                gaps.append(Gap(workload=task.name, engine="flashed", target=unit.id, reason=task.gap))
         for engine, (adapter, device) in itertools.product(engines, places):
             target = device.target
             reason = task.gap or engine.refuses(task.wanted, target)
@@ -77,7 +100,7 @@ def plan(selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: O
                 cases.append(PlannedCase(task.wanted, engine, target, device, adapter, selection.options))
             else:
                 gaps.append(Gap(workload=task.name, engine=engine.name, target=target.name, reason=reason))
-    return Plan(tuple(cases), tuple(gaps), tuple(dict.fromkeys(notes)))
+    return Plan(tuple(cases), tuple(gaps), tuple(dict.fromkeys(notes)), tuple(flashed))
 
 
 @dataclass(frozen=True)
@@ -181,9 +204,24 @@ def _words(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip() for name in names for word in name.split(",") if word.strip()))
 
 
-def _places(selection: Selection, catalogue: Catalogue) -> tuple[tuple[Adapter, Device], ...]:
-    """The devices that were named, each once, with the adapter that reaches it."""
-    found = [_find(name, selection, catalogue) for name in _devices(selection)]
+def _flashed(selection: Selection, catalogue: Catalogue) -> dict[str, tuple[JoinsFlashed, Flashed]]:
+    """The units among the named devices that are not to be flashed, by name."""
+    joining = [f.part for f in catalogue.adapters.values() if isinstance(f.part, JoinsFlashed)]
+    units: dict[str, tuple[JoinsFlashed, Flashed]] = {
+        name: (adapter, unit)
+        for name, adapter in itertools.product(_devices(selection), joining)
+        if (unit := adapter.flashed(name)) is not None
+    }
+    if units and selection.simulate:
+        raise UsageError(f"`{next(iter(units))}` is no virtual board", hint="leave out --simulate")
+    return units
+
+
+def _places(
+    names: Sequence[str], selection: Selection, catalogue: Catalogue
+) -> tuple[tuple[Adapter, Device], ...]:
+    """The devices of these names, each once, with the adapter that reaches it."""
+    found = [_find(name, selection, catalogue) for name in names]
     return tuple({device.id: (adapter, device) for adapter, device in found}.values())
 
 

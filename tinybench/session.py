@@ -174,7 +174,7 @@ class Session:
             raise self._unfit(reply, f"it is not the answer to {n} inferences")
         characters = len(f"infer {n} {warmup}%m-ready\r\n") + sum(len(line) + 2 for line in reply.lines)
         line_s = characters * _BITS_PER_BYTE_ON_LINE / self._baud
-        return Window(n, elapsed_s(*laps_us), host_s, line_s, self._results(reply))
+        return Window(n, elapsed_s(*laps_us), host_s, line_s, self._results(reply), _printed(reply))
 
     def latencies(self, n: int, warmup: int) -> tuple[int, ...]:
         """Ticks of each of `n` inferences, timed one by one after `warmup` untimed ones."""
@@ -296,11 +296,11 @@ class Session:
     # --- reading replies ---
 
     def _results(self, reply: Reply) -> tuple[float, ...]:
-        results = reply.value("results")
+        printed = _printed(reply)
         try:
-            return tuple(float(word) for word in (results or "").split(",") if word.strip())
+            return tuple(map(float, printed))
         except ValueError:
-            raise self._unfit(reply, f"its results `{results}` are not numbers") from None
+            raise self._unfit(reply, f"its results `{','.join(printed)}` are not numbers") from None
 
     def _value(self, reply: Reply, name: str) -> str:
         value = reply.value(name)
@@ -335,3 +335,8 @@ class Session:
                 reply, f"the firmware speaks wire version `{version}`, this host `{WIRE_VERSION}`"
             )
         return Capabilities(version, frozenset(words[1:]))
+
+
+def _printed(reply: Reply) -> tuple[str, ...]:
+    """The words of `m-results-[…]`; a comma may trail."""
+    return tuple(word.strip() for word in (reply.value("results") or "").split(",") if word.strip())

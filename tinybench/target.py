@@ -160,6 +160,39 @@ class Adapter(Protocol):
         """Load `image`, start it from reset, and hand back its pipe; leaving frees the device, always."""
 
 
+@dataclass(frozen=True)
+class Flashed:
+    """A unit that already runs firmware, from anyone: nothing is known of it but where it can be reached.
+
+    `id` is the word by which it was named; `baud` is None where the line's speed has to be found out.
+    """
+
+    id: str
+    port: str
+    baud: int | None = None
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The pipe to a Flashed unit, and the speed at which it answered."""
+
+    link: Link
+    baud: int
+
+
+@runtime_checkable
+class JoinsFlashed(Protocol):
+    """An adapter that also reaches units which are not to be flashed."""
+
+    name: str
+
+    def flashed(self, word: str) -> Flashed | None:
+        """The unit that `word` of the command line names; None if it is not in this adapter's form."""
+
+    def join(self, unit: Flashed) -> AbstractContextManager[Joined]:
+        """A pipe to the unit as it runs; leaving frees it, always."""
+
+
 @runtime_checkable
 class ChangesBaud(Protocol):
     """A link over a line whose speed can be changed."""

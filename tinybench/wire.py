@@ -187,7 +187,8 @@ class Window:
 
     `device_s` lies between the device's two timestamps; `host_s` between sending the command and `m-ready`,
     so it holds warm-up, loading the tensor and printing as well, of which `line_s` is what the characters
-    take at the line's nominal speed. `results` is what is printed: rounded.
+    take at the line's nominal speed. `results` is what is printed: rounded; `printed` is
+    the same as it was printed, digits and all.
     """
 
     inferences: int
@@ -195,6 +196,7 @@ class Window:
     host_s: float
     line_s: float
     results: tuple[float, ...]
+    printed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

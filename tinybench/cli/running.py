@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 from collections.abc import Callable, Mapping
@@ -39,10 +40,12 @@ if TYPE_CHECKING:
     from tinybench.oracle import Oracle
     from tinybench.plan import Plan, Selection
     from tinybench.records import Run
+    from tinybench.target import Image
 
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
+VerifyLoad = Annotated[bool, typer.Option("--verify-load", help="Read inputs back from serial:PORT devices.")]
 Pack = Annotated[Path | None, typer.Option("--pack", help="CMSIS-Pack that knows the chip.")]
 Unlock = Annotated[bool, typer.Option("--unlock", help="Erase a locked chip, all of it, to unlock it.")]
 
@@ -55,6 +58,7 @@ def run_(
     engine: Engines = None,
     device: Devices = None,
     simulate: Simulate = False,
+    verify_load: VerifyLoad = False,
     pack: Pack = None,
     unlock: Unlock = False,
     toolchain: Toolchain = None,
@@ -65,7 +69,7 @@ def run_(
     as_json: AsJson = False,
 ) -> int:
     """Build, load, prove the answers right, measure, record."""
-    from tinybench import bench, narrate
+    from tinybench import bench, flashed, narrate
     from tinybench.store import Store
 
     settings = settings_of(
@@ -77,14 +81,16 @@ def run_(
     given = {"cache": str(settings.cache_dir)}
     given |= {"pack": str(pack)} if pack else {}
     given |= {"unlock": ""} if unlock else {}
-    plan = _plan(settings, suite, workload, simulate=simulate, say=say, given=given)
-    tools = bench.Bench(build=_builder(settings), store=store, timeout_s=settings.timeout_s)
+    plan = _plan(settings, suite, workload, simulate=simulate, say=say, given=given, verify_load=verify_load)
+    build = _builder(settings) if plan.cases else _nothing_to_build
+    tools = bench.Bench(build=build, store=store, timeout_s=settings.timeout_s)
     runs: list[Run] = []
     try:
-        with contextlib.closing(bench.run((*plan.cases, *plan.gaps), tools)) as events:
-            for event in events:
-                say(narrate.line(event))
-                runs += narrate.finished(event)
+        for course in (bench.run((*plan.cases, *plan.gaps), tools), flashed.run(plan.flashed, tools)):
+            with contextlib.closing(course) as events:
+                for event in events:
+                    say(narrate.line(event))
+                    runs += narrate.finished(event)
     finally:
         if as_json:
             print_json(document("tinybench.runs", runs=runs, gaps=plan.gaps))
@@ -172,11 +178,13 @@ def _plan(
     simulate: bool,
     say: Callable[[str], None],
     given: Mapping[str, str] = _NOTHING,
+    verify_load: bool = False,
 ) -> Plan:
     from tinybench.plan import plan
 
     catalogue = catalogue_of(settings).configured(given)
     selection = _selection(settings, suite, workload, simulate=simulate)
+    selection = dataclasses.replace(selection, verify_load=verify_load)
     made = plan(selection, catalogue, fetcher_of(settings, catalogue, say), _oracle(settings))
     for note in made.notes:
         say(f"model    {note}")
@@ -187,6 +195,10 @@ def _oracle(settings: Settings) -> Oracle | None:
     from tinybench.oracle import installed
 
     return installed(settings.cache_dir)
+
+
+def _nothing_to_build(*_: object) -> Image:
+    raise AssertionError("a plan without cases builds nothing")
 
 
 def _builder(settings: Settings) -> Build:

@@ -1,0 +1,273 @@
+"""Boards that already run firmware, from anyone: joined, proven right as far as they show, then timed.
+
+Nothing is built and nothing is loaded, so nothing is known of compiler, memory or clock, and the record says
+that: the digest of the model is what the user asserts. The rules are MLPerf Tiny's: five windows of at least
+ten seconds each, by the device's clock, which the host's has to confirm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tinybench import __version__, surroundings
+from tinybench.bench import Bench, Checked, Event, Failed, Recorded, Retried, Started, failure_of
+from tinybench.errors import DeviceError, SetupError, TinyBenchError, UsageError, WrongAnswer, WrongBoard
+from tinybench.latency import MLPERF, Rules, timed
+from tinybench.links import Deadline, Transcript
+from tinybench.measure import judge, model_measurements
+from tinybench.model import Tensor
+from tinybench.plan import FlashedCase
+from tinybench.records import METRICS, Case, Conditions, Git, GoldenCheck, Host, Measurement, Provenance, Run
+from tinybench.session import Session
+from tinybench.target import Link
+from tinybench.wire import STREAMING, Window
+from tinybench.workload import GoldenInput, Workload
+
+ENGINE = "flashed"
+TARGET = "flashed"
+UNKNOWN = "unknown"
+ASSERTED = "the model's digest is asserted by the user, not proven: this firmware tells only its model id"
+PRINTED = "outputs were compared as printed: equal within the last digit that `m-results` shows"
+_SINGLE_PRECISION = 1e-4  # what adding 640 squares in single precision may lose, relative; generous
+
+
+@dataclass
+class _Learnt:
+    """What a case has found out so far, for the record of its success or its failure."""
+
+    name: str | None = None
+    firmware: str = ""
+    build_id: str | None = None
+    golden: tuple[GoldenCheck, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    retried: bool = False
+
+
+def run(cases: Iterable[FlashedCase], bench: Bench, rules: Rules = MLPERF) -> Generator[Event, None, None]:
+    """Measure every case in turn and say what happens, as `bench.run` does for what it flashes itself."""
+    host, git = surroundings.host(), surroundings.git(Path.cwd())
+    for case in cases:
+        yield from _events(case, bench, rules, host, git)
+
+
+def _events(case: FlashedCase, bench: Bench, rules: Rules, host: Host, git: Git | None) -> Iterator[Event]:
+    started = bench.now()
+    run_id = bench.new_id(started)
+    learnt = _Learnt()
+    limit = Deadline.after(bench.timeout_s, bench.clock)
+
+    def record(measurements: tuple[Measurement, ...], error: TinyBenchError | None) -> Run:
+        return Run(
+            run_id=run_id,
+            case=_case_of(case, learnt),
+            conditions=_conditions(rules),
+            provenance=Provenance(
+                tinybench=__version__,
+                started=started,
+                host=host,
+                git=git,
+                device=case.device.id,
+                adapter=case.adapter.name,
+                unit=learnt.name,
+                engine_version=learnt.firmware,
+                build_id=learnt.build_id,
+                model_source=case.workload.source,
+                model_source_sha256=case.workload.source_sha256,
+                oracle=case.workload.oracle,
+                retried=learnt.retried,
+                notes=tuple(dict.fromkeys((ASSERTED, *learnt.notes))),
+            ),
+            measurements=measurements,
+            golden=learnt.golden if error is None else (),
+            failure=failure_of(error) if error else None,
+        )
+
+    yield Started(case)
+    try:
+        try:
+            latencies_s = _measured(case, bench, rules, learnt, limit=limit, run_id=run_id)
+        except DeviceError as error:
+            learnt.retried = True
+            yield Retried(case, error)
+            latencies_s = _measured(case, bench, rules, learnt, limit=limit, run_id=run_id)
+    except TinyBenchError as error:
+        failed = record((), error)
+        bench.store.append(failed)
+        yield Failed(failed)
+        return
+    yield Checked(case, learnt.golden)
+    latency = Measurement(
+        metric="latency", kind="measured", unit=METRICS["latency"].unit, samples=latencies_s
+    )
+    made = record((latency, *model_measurements(case.workload)), None)
+    bench.store.append(made)
+    yield Recorded(made)
+
+
+def _case_of(case: FlashedCase, learnt: _Learnt) -> Case:
+    return Case(
+        workload=case.workload.spec.id,
+        model_sha256=case.workload.model_sha256,
+        inputs_sha256=case.workload.inputs_sha256,
+        engine=ENGINE,
+        target=TARGET,
+        options={"dut": learnt.name, "firmware": learnt.firmware} if learnt.name is not None else {},
+    )
+
+
+def _conditions(rules: Rules) -> Conditions:
+    return Conditions(
+        core=UNKNOWN,
+        clock_hz=0,
+        caches=UNKNOWN,
+        arena_region=UNKNOWN,
+        weights_region=UNKNOWN,
+        simulated=False,
+        protocol=rules.protocol,
+    )
+
+
+def _measured(
+    case: FlashedCase, bench: Bench, rules: Rules, learnt: _Learnt, *, limit: Deadline, run_id: str
+) -> tuple[float, ...]:
+    with ExitStack() as open_things:
+        joined = open_things.enter_context(case.adapter.join(case.device))
+        link = _logged(joined.link, bench, run_id, open_things)
+        session = Session.connect(link, clock=bench.clock, baud=joined.baud, limit=limit)
+        learnt.notes.append(f"the line runs at {joined.baud} baud")
+        introduce(session, case.workload, learnt)
+        learnt.golden = check_answers(session, case.workload, verify=case.verify_load)
+        if any(check.compared == "printed" for check in learnt.golden):
+            learnt.notes.append(PRINTED)
+        inputs = [golden.data for golden in case.workload.goldens]
+        return timed(session, inputs, rules, verify=case.verify_load)
+
+
+def _logged(link: Link, bench: Bench, run_id: str, open_things: ExitStack) -> Link:
+    if bench.logs is None:
+        return link
+    path = bench.logs / run_id / "flashed.serial.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = open_things.enter_context(path.open("a", encoding="utf-8"))
+    except OSError as error:
+        raise SetupError(
+            f"cannot write the log `{path}`: {error.strerror}", hint="make room, or give another folder"
+        ) from error
+    return Transcript(link, log, bench.clock)
+
+
+def introduce(session: Session, workload: Workload, learnt: _Learnt) -> None:
+    """Learn who answers, and refuse what cannot be timed here.
+
+    Raises UsageError for streaming firmware and firmware built for energy mode, WrongBoard if the firmware
+    is of another model than the workload's.
+    """
+    profile = session.profile()
+    learnt.name, learnt.firmware = session.name(), profile.firmware
+    learnt.notes.append(f"the firmware says it is `{profile.firmware}`, model `{profile.model}`")
+    modes = [line for line in session.boot if line.startswith("m-timestamp-mode-")]
+    learnt.notes += [f"the firmware said `{mode}` when it started" for mode in modes[:1]]
+    if session.dialect is STREAMING:
+        raise UsageError(
+            f"`{learnt.name}` runs streaming firmware (`{profile.model}`), which answers to no `infer`",
+            hint="the streaming test needs MLPerf Tiny's interface board",
+        )
+    if "m-timestamp-mode-energy" in modes:
+        raise UsageError(
+            f"`{learnt.name}` runs firmware built for energy mode, which prints no time",
+            hint="flash its performance build",
+        )
+    if profile.model != workload.spec.protocol_id:
+        raise WrongBoard(
+            f"`{learnt.name}` runs model `{profile.model}`, not `{workload.spec.protocol_id}`",
+            hint=f"name a workload of that model: --workload {profile.model}",
+        )
+    if session.offers("id"):
+        identity = session.identify()
+        learnt.build_id = identity.build_id
+        learnt.notes.append(f"tinybench firmware with engine `{identity.engine} {identity.engine_version}`")
+
+
+# --- is it right? ---
+
+
+def check_answers(session: Session, workload: Workload, *, verify: bool = False) -> tuple[GoldenCheck, ...]:
+    """Run every golden input once: exact bytes where the firmware shows them, printed scores elsewhere.
+
+    Raises WrongAnswer, and SetupError if scores are all there is to see and the oracle is not installed.
+    """
+    exact = session.offers("out")
+    checks = []
+    for golden in workload.goldens:
+        session.load(golden.data, verify=verify)
+        window = session.infer(1, 0)
+        checks.append(judge(golden, session.output()) if exact else judge_printed(golden, window, workload))
+    return tuple(checks)
+
+
+def judge_printed(golden: GoldenInput, window: Window, workload: Workload) -> GoldenCheck:
+    """The check of printed results: each within one unit of its last digit of what the oracle's output gives.
+
+    One unit and not half, because some firmware rounds and some cuts off. The digest is of what was printed.
+    """
+    if golden.output is None:
+        raise SetupError(
+            f"what this firmware prints for input `{golden.name}` can only be judged with the oracle at hand",
+            hint="pip install 'tinybench-mcu[oracle]'",
+        )
+    expected = expected_results(golden, golden.output, workload)
+    if len(window.printed) != len(expected):
+        raise WrongAnswer(
+            f"input `{golden.name}` gives `{len(window.printed)}` results, not `{len(expected)}`",
+            hint="is the firmware's model the one that was named?",
+        )
+    for index, (right, word) in enumerate(zip(expected, window.printed, strict=True)):
+        if not abs(float(word) - right) < last_digit(word) + _SINGLE_PRECISION * abs(right):
+            one_hot = sorted(set(window.results)) == [0.0, 1.0] and len(expected) > 1
+            raise WrongAnswer(
+                f"input `{golden.name}` is wrong at result `{index}`: expected `{right:.4f}`, got `{word}`",
+                hint="it prints a decision (0 and 1) where scores are due: its answers cannot be judged"
+                if one_hot
+                else "is the firmware's model the one that was named?",
+            )
+    return GoldenCheck(
+        input=golden.name,
+        output_sha256=hashlib.sha256(",".join(window.printed).encode()).hexdigest(),
+        equal=True,
+        largest_difference=0,
+        compared="printed",
+    )
+
+
+def last_digit(word: str) -> float:
+    """What one unit of the last digit of a printed decimal is worth: 0.001 for `0.123`."""
+    return float(10.0 ** -len(word.partition(".")[2]))
+
+
+def expected_results(golden: GoldenInput, output: bytes, workload: Workload) -> tuple[float, ...]:
+    """What right firmware prints: the scores of `output`, or the mean squared error of a reconstruction.
+
+    Of the latter: mlcommons/tiny, benchmark/reference_submissions/anomaly_detection, `calculate_result`.
+    """
+    values = _dequantised(output, workload.model.tensors[workload.model.outputs[0]])
+    if workload.spec.results == "scores":
+        return values
+    inputs = struct.unpack(f"<{len(values)}f", golden.data)
+    squares = [(value - given) ** 2 for value, given in zip(values, inputs, strict=True)]
+    return (sum(squares) / len(squares),)
+
+
+def _dequantised(output: bytes, tensor: Tensor) -> tuple[float, ...]:
+    quantisation = tensor.quantisation
+    if quantisation is None or len(quantisation.scales) != 1:
+        raise SetupError(
+            f"the model's output `{tensor.name}` is not quantised per tensor: no scores to expect"
+        )
+    scale, zero = quantisation.scales[0], quantisation.zero_points[0]
+    return tuple((value - zero) * scale for value in struct.unpack(f"<{len(output)}b", output))
