@@ -60,7 +60,9 @@ class BoardProcess:
         self._settings = settings
         self._faults = settings.faults
         self._unit = VirtualUnit(settings)
-        self._serial = None if self._faults.serial_missing else SerialSide(self._faults)
+        self._serial = (
+            None if self._faults.serial_missing else SerialSide(self._faults, throttled=settings.throttled)
+        )
         self._path = folder / f"{settings.uid}.sock"
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(self._path))
@@ -71,6 +73,7 @@ class BoardProcess:
         if self._serial is not None:
             self._selector.register(self._serial.master, selectors.EVENT_READ, lambda: None)
         self._owner: bytes | None = None
+        self._claims = 0
         self._endpoint = _Endpoint()
         self._alive = True
 
@@ -164,14 +167,15 @@ class BoardProcess:
         if letter == wire.STATE:
             return wire.answer(json.dumps(self._state()).encode())
         if letter == wire.HELLO:
-            if self._faults.unplug_on_open:
-                os._exit(1)
             client.token = payload
             return wire.answer()
         if letter == wire.CLAIM:
             if self._owner not in (None, client.token):
                 return wire.answer(code=errno.EBUSY)
             self._owner = client.token
+            self._claims += 1
+            if self._claims == self._faults.unplug_on_claim:
+                os._exit(1)
             return wire.answer()
         if letter == wire.RELEASE:
             if self._owner == client.token:

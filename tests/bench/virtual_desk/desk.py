@@ -120,6 +120,7 @@ class VirtualDesk:
         probe: str | None = None,
         serial_uid: str | None = None,
         wall_scale: float = 1.0,
+        throttled: bool = True,
         faults: Faults | None = None,
     ) -> VirtualBoard:
         """One more board; returns when it is on the bus."""
@@ -133,6 +134,7 @@ class VirtualDesk:
             product=kind.product,
             port_number=number,
             wall_scale=wall_scale,
+            throttled=throttled,
             serial_uid=serial_uid,
             faults=faults or Faults(),
         )

@@ -11,7 +11,7 @@ class Faults:
     """One field per fault. Counts are of bytes stored to flash or sent over the serial line."""
 
     unpowered: bool = False  # the probe is there, the chip is not
-    unplug_on_open: bool = False  # listed, and gone when it is opened
+    unplug_on_claim: int | None = None  # listed, and gone at its n-th opening; listing opens it once
     unplug_after_flash_bytes: int | None = None  # the USB cable comes out while flashing
     brown_out_after_flash_bytes: int | None = None  # the supply sags once while flashing
     hang_after_flash_bytes: int | None = None  # the probe stops answering while flashing
@@ -24,7 +24,6 @@ class Faults:
     serial_vanishes_after_bytes: int | None = None
     serial_garbage: bool = False  # noise on the line, before every byte that the firmware sends
     mute: bool = False  # the firmware's words never arrive
-    throttled: bool = False  # bytes cross no faster than the line rate allows
 
     def as_dict(self) -> dict[str, Any]:
         """For the board's process."""
@@ -42,6 +41,7 @@ class BoardSettings:
     product: str = "STM32 STLink"
     port_number: int = 1
     wall_scale: float = 1.0  # device time per host time
+    throttled: bool = True  # bytes cross no faster than the line rate allows
     serial_uid: str | None = None  # what the serial port says of itself, if not `uid` (swapped cables)
     faults: Faults = field(default_factory=Faults)
 

@@ -12,7 +12,6 @@ from device_adapters.virtual.serial_line import SerialLine
 from virtual_desk.faults import Faults
 
 _BITS_PER_BYTE = 10
-_BURST_S = 0.005
 _RATES = {
     getattr(termios, name): int(name[1:]) for name in dir(termios) if name[0] == "B" and name[1:].isdigit()
 }
@@ -20,30 +19,30 @@ _NOISE = bytes(range(0x80, 0xC0)) + b"\x00\xff"
 
 
 class Throttle:
-    """Lets bytes through no faster than a line does."""
+    """Lets bytes through no faster than a line does; who was late may catch up, who was idle may not."""
 
     def __init__(self) -> None:
-        self._credit = 0.0
-        self._at_s = time.monotonic()
+        self._free_at_s = time.monotonic()
+        self._was_idle = True
 
-    def allowed(self, baud: float) -> int:
-        """Bytes that may pass now."""
+    def take(self, waiting: int, baud: float) -> int:
+        """How many of the waiting bytes pass now."""
         now_s = time.monotonic()
-        rate = baud / _BITS_PER_BYTE
-        self._credit = min(self._credit + (now_s - self._at_s) * rate, max(rate * _BURST_S, 1))
-        self._at_s = now_s
-        return int(self._credit)
-
-    def spend(self, count: int) -> None:
-        """Bytes that passed."""
-        self._credit -= count
+        if self._was_idle:
+            self._free_at_s = max(self._free_at_s, now_s)
+        byte_s = _BITS_PER_BYTE / baud
+        count = min(waiting, max(int((now_s - self._free_at_s) / byte_s), 0))
+        self._free_at_s += count * byte_s
+        self._was_idle = count == waiting
+        return count
 
 
 class SerialSide:
     """A pty; `path` is what pyserial opens."""
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, faults: Faults, *, throttled: bool) -> None:
         self._faults = faults
+        self._throttled = throttled
         self.master, self._slave = os.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self.master, False)
@@ -87,11 +86,9 @@ class SerialSide:
         line.to_host.clear()
 
     def _share(self, throttle: Throttle, wanted: int, baud: float) -> int:
-        if not self._faults.throttled:
+        if not self._throttled:
             return wanted
-        count = min(wanted, throttle.allowed(baud))
-        throttle.spend(count)
-        return count
+        return throttle.take(wanted, baud)
 
     def _host_baud(self) -> int:
         return _RATES.get(termios.tcgetattr(self.master)[5], 115200)
