@@ -32,7 +32,7 @@ def cause_of(raised: BaseException, stage: str) -> Cause:  # noqa: PLR0911 - a t
     usb = next((error for error in chain if type(error).__name__ == "USBError"), None)
     if usb is not None:
         return _usb(usb)
-    if "FlashProgramFailure" in names or "FlashEraseFailure" in names:
+    if "FlashFailure" in names or names & {"FlashProgramFailure", "FlashEraseFailure"}:
         return _flash(text)
     if "TransferFaultError" in names:
         return Cause(
@@ -83,7 +83,7 @@ def _usb(error: BaseException) -> Cause:
 
 
 def _flash(text: str) -> Cause:
-    if "timeout" in text.lower():
+    if "timeout" in text.lower() or "timed out" in text.lower():
         return Cause(
             "LoadError", f"the flash controller did not finish: {text}", "power-cycle the board and try again"
         )
