@@ -61,7 +61,7 @@ def lowered_model(model: Model, kernels: KernelSet) -> tuple[Lowered, ...]:
     """Every operator of the model as C, in order; ModelError for the first that cannot be."""
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ModelError(
-            f"the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs; the reference engine"
+            f"the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs; the engine"
             " runs one of each"
         )
     operators = tuple(lowered(model, operator, kernels.lower) for operator in model.operators)

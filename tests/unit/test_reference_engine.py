@@ -130,11 +130,11 @@ REFUSALS = {
     ),
     "float": (
         model(conv(output=tensor("y", (1, 4, 4, 3), "float32", scales=()))),
-        r"tensor `y` is float32; the reference engine runs int8",
+        r"tensor `y` is float32; the kernels run int8",
     ),
     "int16": (
         model(conv(output=tensor("y", (1, 4, 4, 3), "int16"))),
-        r"tensor `y` is int16; the reference engine runs int8",
+        r"tensor `y` is int16; the kernels run int8",
     ),
     "groups": (
         model(conv(weights((3, 3, 3, 1)))),
@@ -166,7 +166,7 @@ REFUSALS = {
     ),
     "two outputs": (
         replace(SMALL, outputs=(SMALL.outputs[0], 0)),
-        r"the model has 1 inputs and 2 outputs; the reference engine runs one of each",
+        r"the model has 1 inputs and 2 outputs; the engine runs one of each",
     ),
 }
 

@@ -99,9 +99,9 @@ class Site:
     def activation(self, tensor: Tensor) -> Tensor:
         """`tensor`, after it was seen to be int8 with one scale and one zero point."""
         if tensor.dtype != "int8":
-            raise ModelError(f"tensor `{tensor.name}` is {tensor.dtype}; the reference engine runs int8")
+            raise ModelError(f"tensor `{tensor.name}` is {tensor.dtype}; the kernels run int8")
         if tensor.quantisation is None or len(tensor.quantisation.scales) != 1:
-            raise ModelError(f"tensor `{tensor.name}` has no single scale; the reference engine runs int8")
+            raise ModelError(f"tensor `{tensor.name}` has no single scale; the kernels run int8")
         if tensor.quantisation.scales[0] <= 0:
             raise ModelError(f"tensor `{tensor.name}` has the scale `{tensor.quantisation.scales[0]}`")
         return tensor
