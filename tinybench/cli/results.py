@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tinybench.cli.app import EXAMPLE, app
-from tinybench.cli.options import AsJson, Quiet, Results, settings_of
+from tinybench.cli.options import AsJson, Plugins, Quiet, Results, catalogue_of, settings_of
 from tinybench.cli.terminal import document, print_json, print_table, silence, talk
 from tinybench.errors import UsageError
 
 if TYPE_CHECKING:
     from tinybench.compare import Comparison
     from tinybench.history import Series
+    from tinybench.published import Peers
+    from tinybench.records import Run
     from tinybench.runs import Runs
 
 BASELINES = "baselines"
@@ -56,7 +59,11 @@ def report_(
         str | None, typer.Option("--against", help="The engine that others are measured by.")
     ] = None,
     threshold: Threshold = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Beside public results of the same task, core and clock.")
+    ] = False,
     results: Results = None,
+    plugins: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """Write one HTML file about the newest runs, or about what changed from BASE to NEW."""
@@ -65,7 +72,9 @@ def report_(
     runs = _runs(results)
     past = _past(runs)
     if base is None:
-        written = write_report(list(runs.newest()), out, past=past, against=against)
+        newest = list(runs.newest())
+        peers = _peers(newest, plugins) if published else ()
+        written = write_report(newest, out, past=past, against=against, published=peers)
     else:
         comparison = _compared(runs, base, new, threshold, results)
         sides = [
@@ -76,11 +85,29 @@ def report_(
                 | {failed.run_id for failed in comparison.failures},
             )
         ]
+        peers = _peers(sides[1], plugins) if published else ()
         written = write_report(
-            sides[1], out, comparison=comparison, base_runs=sides[0], past=past, against=against
+            sides[1],
+            out,
+            comparison=comparison,
+            base_runs=sides[0],
+            past=past,
+            against=against,
+            published=peers,
         )
     (silence if quiet else talk)(f"report   {written.heading}")
     typer.echo(str(out.absolute()))
+
+
+def _peers(runs: Sequence[Run], plugins: list[Path] | None) -> tuple[Peers, ...]:
+    """What others have published for these Runs; worth a word where that is nothing."""
+    from tinybench.published import peers
+
+    catalogue = catalogue_of(settings_of(plugins=plugins))
+    found = peers(runs, {name: part.part.task for name, part in catalogue.workloads.items()})
+    if not found:
+        talk("note: nothing is published for these tasks on these cores at these clocks")
+    return found
 
 
 @app.command("compare", epilog=EXAMPLE.format("compare nightly latest --fail-on regression"))

@@ -9,6 +9,7 @@ import tinybench
 from tinybench.compare import Comparison
 from tinybench.errors import UsageError
 from tinybench.history import Series
+from tinybench.published import Peers
 from tinybench.records import Gap, Run
 from tinybench.report import heading
 from tinybench.report.material import BuildSection, Material, gather
@@ -24,6 +25,7 @@ from tinybench.report.sections import (
     operator_changes,
     origins,
     past,
+    peers,
     provenance,
     side_by_side,
     tradeoffs,
@@ -39,6 +41,7 @@ SECTIONS: tuple[BuildSection, ...] = (
     golden.build,
     matrix.build,
     tradeoffs.build,
+    peers.build,
     past.build,
     memory.build,
     side_by_side.build,
@@ -57,18 +60,28 @@ def build_report(
     base_runs: Sequence[Run] = (),
     past: Sequence[Series] = (),
     against: str | None = None,
+    published: Sequence[Peers] = (),
 ) -> Report:
     """The report of the newest Run of each Case; UsageError where there is nothing at all to report.
 
     With a `comparison` the verdict is the heading, and the difference to `base_runs` comes first. `past` is
-    the history of the cases, `against` the engine by which others are measured (`reference`, if it ran).
+    the history of the cases, `against` the engine by which others are measured (`reference`, if it ran),
+    `published` what others have published for the same tasks.
     """
     if not runs and not gaps and comparison is None:
         raise UsageError(
             "there are no runs to report",
             hint="tinybench run --suite vww --device nucleo-f746 --simulate",
         )
-    material = gather(runs, gaps, comparison=comparison, base_runs=base_runs, past=past, against=against)
+    material = gather(
+        runs,
+        gaps,
+        comparison=comparison,
+        base_runs=base_runs,
+        past=past,
+        against=against,
+        published=published,
+    )
     return compose(material, written)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from tinybench.compare import Comparison
 from tinybench.errors import UsageError
 from tinybench.history import Series
+from tinybench.published import Peers
 from tinybench.records import Gap, Run
 from tinybench.report.data import build_report
 from tinybench.report.page import Report
@@ -42,6 +43,7 @@ def write_report(
     base_runs: Sequence[Run] = (),
     past: Sequence[Series] = (),
     against: str | None = None,
+    published: Sequence[Peers] = (),
 ) -> Report:
     """Write the report of `runs` to `path`, and return what it says; the rest is as in `build_report`.
 
@@ -56,6 +58,7 @@ def write_report(
         base_runs=base_runs,
         past=past,
         against=against,
+        published=published,
     )
     try:
         path.write_text(render(report), encoding="utf-8", newline="\n")

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from tinybench.compare import Comparison
 from tinybench.history import Series
+from tinybench.published import Peers
 from tinybench.records import Gap, Run
 from tinybench.report.page import Section
 from tinybench.report.subjects import Subject, answered, failed, subjects
@@ -19,6 +20,7 @@ class Material:
     """All `runs` that were handed over; the newest of each Case, with numbers (`subjects`) or without.
 
     `comparison` is of these Runs with `base_runs`; `against` is the engine that others are measured by.
+    `published` is what others have published for the same tasks.
     """
 
     runs: tuple[Run, ...]
@@ -29,6 +31,7 @@ class Material:
     comparison: Comparison | None = None
     past: tuple[Series, ...] = ()
     against: str | None = None
+    published: tuple[Peers, ...] = ()
 
     def changed(self, subject: Subject) -> bool | None:
         """Whether the subject's case improved or regressed; None where nothing was compared."""
@@ -51,6 +54,7 @@ def gather(
     base_runs: Sequence[Run] = (),
     past: Sequence[Series] = (),
     against: str | None = None,
+    published: Sequence[Peers] = (),
 ) -> Material:
     """The newest Runs of each Case, named, beside everything they came from."""
     return Material(
@@ -62,4 +66,5 @@ def gather(
         comparison=comparison,
         past=tuple(past),
         against=against,
+        published=tuple(published),
     )

@@ -60,8 +60,8 @@ def _told(failure: Failure) -> tuple[Cell, Cell, Cell]:
     ]
     return (
         Cell(failure.error, note=f"exit code {failure.exit_code}"),
-        Cell(failure.message, note="\n".join(_clipped(line) for line in details)),
-        Cell(failure.hint or ""),
+        Cell(_clipped(failure.message, 2000), note="\n".join(_clipped(line) for line in details)),
+        Cell(_clipped(failure.hint or "")),
     )
 
 
