@@ -44,7 +44,7 @@ MEMORY
 
 SECTIONS
 {{
-  .vectors : {{ KEEP(*(.vectors)) }} > {vectors}
+  .vectors : {{ KEEP(*(.boot)) KEEP(*(.vectors)) }} > {vectors}
   .text :
   {{
     *(.text .text.*)
