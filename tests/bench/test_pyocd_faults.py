@@ -1,4 +1,4 @@
-"""Every way in which a bench breaks, on virtual boards: the right error, a remedy, no number, nothing left held."""
+"""Every way in which a bench breaks, on virtual boards: the right error, a remedy, no number, nothing held."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ROWS = (
         survives=False,
     ),
     Row("readout protection level 1", Faults(readout_protected=True), "LoadError", "0x0"),
-    Row("write-protected sector", Faults(protected_sectors=(0,)), "LoadError", "write-protected"),
+    Row("write-protected sector", Faults(protected_sectors=(0,)), "LoadError", "could not be erased"),
     Row("flash controller hangs", Faults(flash_never_ready=True), "LoadError", "did not finish"),
     Row("stuck flash bit", Faults(stuck_at_one=((FLASH + 0x400, 0xFF),)), "LoadError", "reads 0xff"),
     Row("serial vanishes", Faults(serial_vanishes_after_bytes=200), "DeviceNotFound", "serial port"),
@@ -68,6 +68,12 @@ def failure_of(said: Said) -> dict[str, Any]:
     assert not timed, "a failure of the bench is no measurement"
     failure: dict[str, Any] = run["failure"]
     return failure
+
+
+def is_sound(run: dict[str, Any]) -> bool:
+    """Whether the board was flashed, proven right and timed; a busy computer may then doubt the clock."""
+    failure: dict[str, Any] | None = run["failure"]
+    return failure is None or failure["error"] == "ClockSuspect"
 
 
 def assert_free(board: VirtualBoard) -> None:
@@ -101,7 +107,7 @@ def test_a_brown_out_while_flashing_is_retried(desk: VirtualDesk, tinybench: Pro
     board = desk.plug_in("nucleo-f746", faults=Faults(brown_out_after_flash_bytes=AFTER_SOME_BYTES))
     said = tinybench(*RUN)
     (run,) = json.loads(said.out)["runs"]
-    assert said.code == 0, run["failure"]
+    assert is_sound(run), run["failure"]
     assert "again" in said.err or "retr" in said.err
     assert_free(board)
 
@@ -119,7 +125,8 @@ def test_two_boards_and_none_is_named(desk: VirtualDesk, tinybench: Program) -> 
     for board in boards:
         assert board.uid in said.err
     said = tinybench(*RUN[:-3], "--device", f"pyocd:{boards[1].uid}", "--json")
-    assert said.code == 0, said.err
+    assert is_sound(json.loads(said.out)["runs"][0]), said.err
+    assert boards[1].programmed_bytes > 0
     assert boards[0].programmed_bytes == 0
 
 
@@ -239,7 +246,7 @@ def test_firmware_that_breaks_is_examined(
     said = tinybench(*RUN, "--plugins", str(tmp_path), "--engine", "faulty", "--timeout", "45")
     failure = failure_of(said)
     told = " ".join((failure["message"], *failure["details"]))
-    assert failure["error"] == ("LinkTimeout" if name == "hangs" else "FirmwareFault"), failure
+    assert failure["error"] == ("DeadlineExceeded" if name == "hangs" else "FirmwareFault"), failure
     assert words in told
     assert "tb_engine_invoke" in told, "the place in the program is named"
     assert_free(board)
@@ -250,7 +257,7 @@ def test_one_mute_board_does_not_stop_the_others(desk: VirtualDesk, tinybench: P
     words = ",".join(f"pyocd:{board.uid}" for board in boards)
     said = tinybench("run", "--workload", WORKLOAD, "--device", words, "--json", "--timeout", "60")
     runs = json.loads(said.out)["runs"]
-    assert [bool(run["failure"]) for run in runs] == [False, True, False], said.err
-    assert said.code == 4
+    assert [is_sound(run) for run in runs] == [True, False, True], said.err
+    assert runs[1]["failure"]["error"] == "DeadlineExceeded"
     for board in boards:
         assert_free(board)

@@ -1,4 +1,4 @@
-"""A CMSIS-Pack made on the spot, unpacked, so that the plain `pyocd` command can flash a board by our algorithm."""
+"""A CMSIS-Pack made on the spot, unpacked: with it the plain `pyocd` command flashes by our algorithm."""
 
 from __future__ import annotations
 
