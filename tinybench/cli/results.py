@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,27 +10,31 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinybench.cli.app import EXAMPLE, app
+from tinybench.cli.judging import (
+    FailOn,
+    Junit,
+    Threshold,
+    baselines,
+    compared,
+    print_comparison,
+    stored,
+    tell_github,
+    write,
+)
 from tinybench.cli.options import AsJson, Plugins, Quiet, Results, catalogue_of, settings_of
 from tinybench.cli.terminal import document, print_json, print_table, silence, talk
 from tinybench.errors import UsageError
 
 if TYPE_CHECKING:
-    from tinybench.compare import Comparison
     from tinybench.history import Series
     from tinybench.published import Peers
     from tinybench.records import Run
     from tinybench.runs import Runs
 
-BASELINES = "baselines"
 FORMATS = "csv, parquet, junit, markdown, openmetrics, bencher, github-benchmark"
 
 Base = Annotated[str, typer.Argument(help="Baseline, results file, git ref, run id, `latest` or a filter.")]
 New = Annotated[str, typer.Argument(help="What to compare with it, in the same words.")]
-FailOn = Annotated[
-    list[str] | None, typer.Option("--fail-on", help="none, invalid, accuracy, regression, any.")
-]
-Threshold = Annotated[str | None, typer.Option("--threshold", help="Such as latency=3%,flash=256B.")]
-Junit = Annotated[Path | None, typer.Option("--junit", help="Write the verdicts as JUnit XML, too.")]
 Metrics = Annotated[list[str] | None, typer.Option("--metric", "-m", help="Metrics to show.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 MaybeOutput = Annotated[Path | None, typer.Option("--output", "-o", help="A file; stdout if none.")]
@@ -44,7 +47,7 @@ def show_(
     results: Results = None,
 ) -> None:
     """Print one recorded run as JSON."""
-    runs = _runs(results)
+    runs = stored(results)
     found = runs.source.run(runs.entries[-1]) if run == "latest" else runs.get(run)
     print_json(found.model_dump(mode="json"))
 
@@ -69,14 +72,14 @@ def report_(
     """Write one HTML file about the newest runs, or about what changed from BASE to NEW."""
     from tinybench.report.html import write_report
 
-    runs = _runs(results)
+    runs = stored(results)
     past = _past(runs)
     if base is None:
         newest = list(runs.newest())
         peers = _peers(newest, plugins) if published else ()
         written = write_report(newest, out, past=past, against=against, published=peers)
     else:
-        comparison = _compared(runs, base, new, threshold, results)
+        comparison = compared(runs, base, new, threshold, results)
         sides = [
             [runs.source.run(entry) for entry in runs.entries if entry.run_id in ids]
             for ids in (
@@ -124,17 +127,16 @@ def compare_(
     """Say what changed, if the two may be compared at all."""
     from tinybench import export, gate, verdicts
 
-    runs = _runs(results)
+    runs = stored(results)
     reasons = gate.parse_fail_on(fail_on or ["none"])
-    comparison = _compared(runs, base, new, threshold, results)
+    comparison = compared(runs, base, new, threshold, results)
     if junit is not None:
-        _write(junit, export.render("junit", runs, comparison))
-    _tell_github(comparison)
+        write(junit, export.render("junit", runs, comparison))
+    tell_github(comparison)
     if as_json:
         print_json(document("tinybench.comparison", **verdicts.facts(comparison)))
     else:
-        typer.echo(comparison.heading)
-        print_table(*verdicts.table(comparison))
+        print_comparison(comparison)
     gate.check(comparison, reasons)
 
 
@@ -150,7 +152,7 @@ def baseline_(
     """Set, show or list named baselines: small files to be committed."""
     from tinybench import baseline, references
 
-    folder = _baselines(results)
+    folder = baselines(results)
     if what == "list":
         for known in baseline.baseline_names(folder):
             typer.echo(known)
@@ -163,7 +165,7 @@ def baseline_(
     elif what == "show":
         typer.echo(baseline.as_text(baseline.load_baseline(folder, name)), nl=False)
     else:
-        found = references.resolve(side, _runs(results), baselines=folder, folder=Path.cwd())
+        found = references.resolve(side, stored(results), baselines=folder, folder=Path.cwd())
         typer.echo(str(baseline.save_baseline(folder, baseline.baseline_of(name, found, note))))
 
 
@@ -175,7 +177,7 @@ def history_(*, metric: Metrics = None, results: Results = None, as_json: AsJson
     can_look = history.has_ruptures()
     if not can_look:
         talk("note: change points need the package ruptures: pip install 'tinybench-mcu[history]'")
-    series = history.history(_runs(results), metrics=metric, change_points=can_look)
+    series = history.history(stored(results), metrics=metric, change_points=can_look)
     if as_json:
         print_json(document("tinybench.history", series=[verdicts.series_facts(one) for one in series]))
     else:
@@ -195,43 +197,13 @@ def export_(
     """Write runs in the format of another tool."""
     from tinybench import export
 
-    runs = _runs(results)
-    comparison = _compared(runs, base, "latest", None, results) if base else None
+    runs = stored(results)
+    comparison = compared(runs, base, "latest", None, results) if base else None
     data = export.render(form, runs, comparison)
     if out is None:
         sys.stdout.buffer.write(data)
     else:
-        _write(out, data)
-
-
-def _runs(results: str | None) -> Runs:
-    """Every run of the store; lines that could not be read are mentioned."""
-    from tinybench.store import Store
-
-    place = settings_of(results=results).results
-    contents = Store(place).read()
-    for torn in contents.torn:
-        talk(f"warning: {torn}")
-    if not len(contents.runs):
-        hint = "tinybench run --suite vww --device nucleo-f746 --simulate"
-        raise UsageError(f"there are no runs in `{place}`", hint=hint)
-    return contents.runs
-
-
-def _baselines(results: str | None) -> Path:
-    """Baselines lie in the store's folder; those of a store that is no folder, in `results/` here."""
-    place = settings_of(results=results).results
-    return Path("results" if "://" in place or Path(place).is_file() else place) / BASELINES
-
-
-def _compared(runs: Runs, base: str, new: str, threshold: str | None, results: str | None) -> Comparison:
-    from tinybench import compare, history, references, thresholds
-
-    limits = thresholds.parse_thresholds(threshold) if threshold else None
-    folder = _baselines(results)
-    old = references.resolve(base, runs, baselines=folder, folder=Path.cwd())
-    now = references.resolve(new, runs, baselines=folder, folder=Path.cwd())
-    return compare.compare(old, now, thresholds=limits, noise=history.learnt_noise(runs, old, now))
+        write(out, data)
 
 
 def _past(runs: Runs) -> list[Series]:
@@ -240,24 +212,3 @@ def _past(runs: Runs) -> list[Series]:
     from tinybench.report.sections.answers import DECIDING
 
     return history.history(runs, metrics=DECIDING, change_points=history.has_ruptures())
-
-
-def _tell_github(comparison: Comparison) -> None:
-    """In a GitHub workflow, also as annotations and as the step's summary."""
-    if os.environ.get("GITHUB_ACTIONS") != "true":
-        return
-    from tinybench.export import github
-
-    for command in github.workflow_commands(comparison):
-        talk(command)
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(github.step_summary(comparison))
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise UsageError(f"cannot write `{path}`: {error.strerror}", hint="name another file") from error

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinybench.cli.app import EXAMPLE, app
+from tinybench.cli.judging import (
+    FailOn,
+    Junit,
+    Threshold,
+    gate_of,
+    print_comparison,
+    tell_github,
+    write,
+)
 from tinybench.cli.options import (
     AsJson,
     Devices,
@@ -35,7 +44,8 @@ from tinybench.cli.terminal import document, print_json, print_table, silence, t
 from tinybench.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
-    from tinybench.bench import Build
+    from tinybench.bench import Bench, Build, Event
+    from tinybench.compare import Comparison
     from tinybench.config import Settings
     from tinybench.oracle import Oracle
     from tinybench.plan import Plan, Selection
@@ -46,6 +56,13 @@ if TYPE_CHECKING:
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 VerifyLoad = Annotated[bool, typer.Option("--verify-load", help="Read inputs back from serial:PORT devices.")]
+Ab = Annotated[
+    str | None,
+    typer.Option("--ab", help="Alternate with this image: a build id, or the path of an ELF."),
+]
+CompareTo = Annotated[
+    str | None, typer.Option("--compare-to", help="Compare with this, in the words of `compare`.")
+]
 Pack = Annotated[Path | None, typer.Option("--pack", help="CMSIS-Pack that knows the chip.")]
 Unlock = Annotated[bool, typer.Option("--unlock", help="Erase a locked chip, all of it, to unlock it.")]
 
@@ -63,13 +80,18 @@ def run_(
     unlock: Unlock = False,
     toolchain: Toolchain = None,
     timeout: Timeout = None,
+    ab: Ab = None,
+    compare_to: CompareTo = None,
+    fail_on: FailOn = None,
+    threshold: Threshold = None,
+    junit: Junit = None,
     results: Results = None,
     plugins: Plugins = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
     """Build, load, prove the answers right, measure, record."""
-    from tinybench import bench, flashed, narrate
+    from tinybench import bench, export, flashed, narrate, verdicts
     from tinybench.store import Store
 
     settings = settings_of(
@@ -78,24 +100,44 @@ def run_(
     say = silence if quiet else talk
     store = Store(settings.results)
     store.check_writable()
+    gate = gate_of(compare_to, fail_on, threshold, results, interleaved=ab is not None)
     given = {"cache": str(settings.cache_dir)}
     given |= {"pack": str(pack)} if pack else {}
     given |= {"unlock": ""} if unlock else {}
     plan = _plan(settings, suite, workload, simulate=simulate, say=say, given=given, verify_load=verify_load)
     build = _builder(settings) if plan.cases else _nothing_to_build
     tools = bench.Bench(build=build, store=store, timeout_s=settings.timeout_s)
+    courses: tuple[Generator[Event, None, None], ...] = (
+        bench.run((*plan.cases, *plan.gaps), tools),
+        flashed.run(plan.flashed, tools),
+    )
+    if ab is not None:
+        courses = (_alternating(ab, plan, tools, settings),)
     runs: list[Run] = []
+    comparison: Comparison | None = None
     try:
-        for course in (bench.run((*plan.cases, *plan.gaps), tools), flashed.run(plan.flashed, tools)):
+        for course in courses:
             with contextlib.closing(course) as events:
                 for event in events:
                     say(narrate.line(event))
                     runs += narrate.finished(event)
+        if gate is not None and not all(run.failure for run in runs):
+            comparison = gate.comparison(runs)
     finally:
         if as_json:
-            print_json(document("tinybench.runs", runs=runs, gaps=plan.gaps))
+            more = {"comparison": [verdicts.facts(comparison)]} if comparison else {}
+            print_json(document("tinybench.runs", runs=runs, gaps=plan.gaps, **more))
         elif runs:
             print_table(*narrate.results(runs))
+    if junit is not None:
+        ids = {run.run_id for run in runs}
+        recorded = store.read().runs.where(lambda entry: entry.run_id in ids)
+        write(junit, export.render("junit", recorded, comparison))
+    if gate is not None and comparison is not None:
+        tell_github(comparison)
+        if not as_json:
+            print_comparison(comparison)
+        gate.check(comparison)
     return next((run.failure.exit_code for run in runs if run.failure), EXIT_OK)
 
 
@@ -154,6 +196,21 @@ def build_(
         print_json(document("tinybench.images", images=[narrate.facts(*pair) for pair in pairs], gaps=gaps))
     else:
         print_table(*narrate.images(pairs))
+
+
+def _alternating(
+    reference: str, plan: Plan, tools: Bench, settings: Settings
+) -> Generator[Event, None, None]:
+    """The one case of the plan, its windows alternating with those of the image that `reference` names."""
+    from tinybench import interleave
+
+    if len(plan.cases) != 1 or plan.flashed:
+        found = len(plan.cases) + len(plan.flashed)
+        raise UsageError(
+            f"`--ab` takes exactly one case, not {found}",
+            hint="name one workload, one engine and one device: tinybench run --workload kws01 …",
+        )
+    return interleave.run(plan.cases[0], interleave.find_image(reference, settings.cache_dir), tools)
 
 
 def _selection(
