@@ -1,7 +1,8 @@
 """What BASE and NEW may be: a baseline, a results file, a git ref, a run id, `latest`, or a filter.
 
-They are tried in this order: `latest` and `previous`, a filter (it has an `=`), a file or URL that exists, a
-baseline's name, a run id or its beginning, a git ref. Each gives the newest Run of every Case that it covers.
+They are tried in this order: `latest` and `previous`, a filter (it has an `=`), a file or URL that exists (of
+Runs, or a baseline's), a baseline's name, a run id or its beginning, a git ref. Each gives the newest Run of
+every Case that it covers. `latest` and `previous` leave out Runs that were interleaved with another image.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ def resolve(reference: str, runs: Runs, *, baselines: Path, folder: Path) -> Sid
         return _filtered(reference, runs)
     if is_url(reference) or _holds_results(Path(reference)):
         return _side(reference, Store(reference).read().runs)
+    if Path(reference).suffix == ".json" and Path(reference).is_file():
+        return side_of(load_baseline(Path(reference).parent, Path(reference).stem))
     if reference in baseline_names(baselines):
         return side_of(load_baseline(baselines, reference))
     side = _recorded(reference, runs, folder)

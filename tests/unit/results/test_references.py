@@ -156,3 +156,24 @@ def test_bad_baselines(tmp_path, make_run):
     with pytest.raises(SetupError, match=r"`nightly.json` is not a baseline that this tinybench reads"):
         load_baseline(tmp_path, "nightly")
     assert baseline_names(tmp_path) == ["nightly"]
+
+
+@pytest.mark.usefixtures("nights")
+def test_a_baseline_may_be_named_by_the_path_of_its_file(place, tmp_path):
+    elsewhere = tmp_path / "checkout"
+    elsewhere.mkdir()
+    path = save_baseline(elsewhere, baseline_of("nightly", place.resolve("latest"), ""))
+    found = place.resolve(str(path))
+    assert {answer.run_id for answer in found.answers} == {a.run_id for a in place.resolve("latest").answers}
+    assert found.label == "nightly"
+
+
+@pytest.mark.usefixtures("nights")
+def test_runs_that_were_interleaved_are_neither_latest_nor_previous(place, store, make_run):
+    before = place.resolve("latest").answers
+    pair = [make_run(case={"options": {"interleaved": "one"}}) for _ in range(2)]
+    for run in pair:
+        store.append(run)
+    assert place.resolve("latest").answers == before
+    assert not {run.run_id for run in pair} & {a.run_id for a in place.resolve("previous").answers}
+    assert place.resolve(pair[0].run_id).answers[0].run_id == pair[0].run_id
