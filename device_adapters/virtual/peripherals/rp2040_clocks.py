@@ -1,8 +1,8 @@
 """RP2040: crystal, system PLL, clock switches, subsystem resets and the microsecond timer.
 
 Offsets, bits and reset values: RP2040.svd; rules and limits: RP2040 data sheet, chapters 2.14 (resets), 2.15
-(clocks), 2.16 (XOSC), 2.18 (PLL), 4.6 (timer), 4.7.2 (ticks). The aliases that set, clear and flip bits are not
-modelled.
+(clocks), 2.16 (XOSC), 2.18 (PLL), 4.6 (timer), 4.7.2 (ticks). The aliases that set, clear and flip bits are
+not modelled.
 """
 
 from __future__ import annotations
