@@ -20,7 +20,7 @@ from tinybench.history import Series
 from tinybench.published import Peers
 from tinybench.records import Gap, Run
 from tinybench.report.data import build_report
-from tinybench.report.page import Report
+from tinybench.report.page import Cell, Report
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -92,6 +92,7 @@ def render(report: Report) -> str:
     )
     environment.filters["prose"] = _prose
     environment.filters["kept_together"] = _kept_together
+    environment.filters["hidden_value"] = _hidden_value
     environment.filters["drawn"] = lambda figure: _trusted(svg.draw(figure.drawing, figure.text))
     figures = {figure.id: plotly_spec(figure.drawing) for figure in report.figures()}
     licence, plotly = _plotly() if figures else ("", "")
@@ -118,6 +119,13 @@ def _prose(text: str) -> Markup:
         Markup("<code>{}</code>").format(piece) if index % 2 else escape(piece)
         for index, piece in enumerate(pieces)
     )
+
+
+def _hidden_value(cell: Cell) -> str:
+    """The number behind a cell whose text does not show it exactly; `report.js` reads the others."""
+    if cell.value is None or cell.text.removesuffix(" B").replace(",", "") == str(cell.value):
+        return ""
+    return f"{cell.value:.9g}"
 
 
 def _kept_together(text: str) -> Markup:

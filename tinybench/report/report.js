@@ -14,10 +14,15 @@
   // Sorting: a click sorts, another turns the order round, a third restores the order of the page.
   const order = new Map(tables.map((table) => [table, [...table.tBodies[0].rows]]));
   const collator = new Intl.Collator("en", { numeric: true });
+  const valueOf = (cell) => { // bytes and counts are shown exactly; of anything else the number stands apart
+    if (!cell) return NaN;
+    if (cell.dataset.v !== undefined) return Number(cell.dataset.v);
+    const text = cell.firstChild ? cell.firstChild.textContent.trim() : "";
+    return /^-?[\d,.]+( B)?$/.test(text) ? parseFloat(text.replace(/,/g, "")) : NaN;
+  };
   const keyOf = (row, index, numeric) => {
     const cell = row.cells[index];
-    if (!numeric) return cell ? cell.textContent.trim() : "";
-    return cell && cell.dataset.v !== undefined ? Number(cell.dataset.v) : NaN;
+    return numeric ? valueOf(cell) : cell ? cell.textContent.trim() : "";
   };
   const sort = (table, header) => {
     const next = { none: "ascending", ascending: "descending", descending: "none" };
@@ -69,7 +74,8 @@
   const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text);
   const csv = (table) =>
     grid(table, (cell) => {
-      if (cell.dataset.v !== undefined) return cell.dataset.v;
+      const value = cell.classList.contains("n") && !cell.closest("thead") ? valueOf(cell) : NaN;
+      if (!Number.isNaN(value)) return String(value);
       const unit = cell.dataset.unit;
       return quoted(shown(cell) + (unit && unit !== "1" ? ` [${unit === "%" ? "ratio" : unit}]` : ""));
     }).map((cells) => cells.join(",")).join("\r\n") + "\r\n";
