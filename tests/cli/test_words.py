@@ -54,7 +54,7 @@ def test_every_command_shows_an_example(tinybench: Command, command: str) -> Non
         (
             ("plan", "--suite", "vww", "--device", "nucleo-f746", "--engine", "referense", "--simulate"),
             "unknown engine `referense`",
-            "did you mean `reference`?",
+            "did you mean `reference`",
         ),
         (("plan", "--workload", "vww1", "--device", "nucleo-f746"), "unknown workload `vww1`", "vww01"),
         (("plan", "--device", "nucleo-f746"), "no suite and no workload", "--suite"),
