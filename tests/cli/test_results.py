@@ -47,6 +47,15 @@ def test_a_change_is_a_verdict_and_the_gate_has_its_exit_code(
     assert {v["word"] for v in allowed.json["verdicts"]} <= {"unchanged", "within noise"}
 
 
+def test_a_report_of_two_sides_has_the_verdict_for_a_heading(
+    tinybench: Command, two_runs: Path, tmp_path: Path
+) -> None:
+    said = tinybench("report", "previous", "latest", "-o", "r.html")
+    assert said.code == 0, said.err
+    assert "1 regressed" in said.err
+    assert "1 regressed" in (tmp_path / "r.html").read_text().split("</h1>")[0]
+
+
 def test_in_a_github_workflow_the_summary_and_annotations_are_written(
     tinybench: Command, two_runs: Path, tmp_path: Path
 ) -> None:
