@@ -1,4 +1,4 @@
-"""Every way in which a bench breaks, on virtual boards: the right error, a remedy, no number, nothing held."""
+"""Every way in which a bench breaks, on virtual boards: the right error, a remedy, no number."""
 
 from __future__ import annotations
 

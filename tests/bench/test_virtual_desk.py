@@ -214,3 +214,15 @@ def test_a_board_ends_with_its_desk(desk: VirtualDesk) -> None:
     desk.close()
     assert board.process.returncode == 0
     assert not board.socket.exists()
+
+
+@pytest.mark.parametrize("target", ["nucleo-f746", "nucleo-l4r5zi", "b-l475e-iot01a", "nrf52840-dk"])
+def test_every_board_is_flashed_and_talks(desk: VirtualDesk, program: Program, target: str) -> None:
+    """Found by its probe, flashed by the algorithm that its pyOCD target has, read back, measured."""
+    board = desk.plug_in(target)
+    said = program("tinybench", "run", "--workload", "kws01-mltk", "--device", target, "--json")
+    (run,) = json.loads(said.out)["runs"]
+    failure = run["failure"]
+    assert failure is None or failure["error"] == "ClockSuspect", said.err
+    assert board.programmed_bytes > 40_000
+    assert not board.is_claimed
