@@ -18,6 +18,7 @@ from tinybench.errors import (
 
 FailOn = Literal["none", "invalid", "accuracy", "regression", "any"]
 _SHOWN = 3
+_MOST_CHARACTERS = 300  # of one failure's message, which may quote a transcript
 
 
 def parse_fail_on(words: Collection[str]) -> frozenset[FailOn]:
@@ -92,7 +93,7 @@ def _nothing_compared(comparison: Comparison) -> UsageError:
 
 
 def _failures(failures: Collection[FailedCase]) -> str:
-    shown = [f"`{failed.case}`: {failed.failure.message}" for failed in failures]
+    shown = [f"`{failed.case}`: {failed.failure.message[:_MOST_CHARACTERS]}" for failed in failures]
     return "; ".join(shown[:_SHOWN]) + _more(len(shown))
 
 

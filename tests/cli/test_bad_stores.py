@@ -142,6 +142,10 @@ def test_ten_megabytes_of_failure_are_read_and_told(
     lines(tmp_path, stored(0), stored(1), chatter)
     said = tidy(tinybench(*words))
     assert said.code == 0, said.err[-500:]
+    if words[0] == "compare":
+        gated = tidy(tinybench(*words, "--fail-on", "any"))
+        assert gated.code != 0
+        assert len(gated.err) < 5000
     if words[0] == "report":
         page = (tmp_path / "report.html").read_text(encoding="utf-8")
         assert "<b><b>" not in page
