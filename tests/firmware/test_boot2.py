@@ -12,7 +12,7 @@ FLASH, BOOT2_BYTES = 0x10000000, 256
 
 
 def crc32_mpeg2(data: bytes) -> int:
-    """RP2040 data sheet 2.8.1.3.1: polynomial 0x04C11DB7, all ones at first, nothing reflected or inverted."""
+    """RP2040 data sheet 2.8.1.3.1: polynomial 0x04C11DB7, all ones at first, nothing reflected."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte << 24
