@@ -15,7 +15,7 @@ from typing import Protocol
 
 from device_adapters.serial_link import SerialLink
 from tinybench.errors import DeadlineExceeded, LinkTimeout, UsageError
-from tinybench.links import Clock, Deadline, Lines
+from tinybench.links import Clock, Deadline, Lines, text
 from tinybench.target import Device, Flashed, Image, Joined, Link, Target
 
 SCHEME = "serial:"
@@ -73,21 +73,24 @@ class SerialPort:
         LinkClosed.
         """
         with self._open_port(unit.port, unit.baud or RATES[0]) as link:
-            yield Joined(link, unit.baud or find_baud(link, unit.port, clock=self._clock))
+            if unit.baud is not None:
+                yield Joined(link, unit.baud)
+            else:
+                yield find_baud(link, unit.port, clock=self._clock)
 
 
-def find_baud(link: _Tunable, port: str, *, clock: Clock, rates: Sequence[int] = RATES) -> int:
-    """The first of `rates` at which the device answers to `name`; the link is left at it.
+def find_baud(link: _Tunable, port: str, *, clock: Clock, rates: Sequence[int] = RATES) -> Joined:
+    """The link at the first of `rates` at which the device answers to `name`, and what it said before.
 
     Raises DeadlineExceeded if it answers at none.
     """
     wait = BOOT_S
     for baud in rates:
         link.set_baud(baud)
-        _settle(link, wait, clock)
+        boot = _settle(link, wait, clock)
         if any(_answers(link, clock) for _ in range(_ASKED)):
             _settle(link, 0.0, clock)
-            return baud
+            return Joined(link, baud, boot)
         wait = 0.0
     raise DeadlineExceeded(
         f"nobody answers to `name` on `{port}` at any of {', '.join(map(str, rates))} baud",
@@ -95,15 +98,17 @@ def find_baud(link: _Tunable, port: str, *, clock: Clock, rates: Sequence[int] =
     )
 
 
-def _settle(link: Link, within_s: float, clock: Clock) -> None:
-    """Let pass what a device says that was reset by opening its port: up to `m-ready`, or a silence."""
+def _settle(link: Link, within_s: float, clock: Clock) -> tuple[str, ...]:
+    """What a device says that was reset by opening its port: up to `m-ready`, or a silence."""
     lines, deadline = Lines(link), Deadline.after(within_s, clock)
+    said: list[bytes] = []
     try:
-        while not lines.read(deadline).endswith(b"m-ready"):
-            pass
+        while not said or not said[-1].endswith(b"m-ready"):
+            said.append(lines.read(deadline))
     except LinkTimeout:
         pass
     lines.unread()
+    return tuple(map(text, said))
 
 
 def _answers(link: Link, clock: Clock) -> bool:

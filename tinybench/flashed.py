@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,7 +140,7 @@ def _measured(
         link = _logged(joined.link, bench, run_id, open_things)
         session = Session.connect(link, clock=bench.clock, baud=joined.baud, limit=limit)
         learnt.notes.append(f"the line runs at {joined.baud} baud")
-        introduce(session, case.workload, learnt)
+        introduce(session, case.workload, learnt, boot=joined.boot)
         learnt.golden = check_answers(session, case.workload, verify=case.verify_load)
         if any(check.compared == "printed" for check in learnt.golden):
             learnt.notes.append(PRINTED)
@@ -162,7 +162,7 @@ def _logged(link: Link, bench: Bench, run_id: str, open_things: ExitStack) -> Li
     return Transcript(link, log, bench.clock)
 
 
-def introduce(session: Session, workload: Workload, learnt: _Learnt) -> None:
+def introduce(session: Session, workload: Workload, learnt: _Learnt, *, boot: Sequence[str] = ()) -> None:
     """Learn who answers, and refuse what cannot be timed here.
 
     Raises UsageError for streaming firmware and firmware built for energy mode, WrongBoard if the firmware
@@ -171,7 +171,7 @@ def introduce(session: Session, workload: Workload, learnt: _Learnt) -> None:
     profile = session.profile()
     learnt.name, learnt.firmware = session.name(), profile.firmware
     learnt.notes.append(f"the firmware says it is `{profile.firmware}`, model `{profile.model}`")
-    modes = [line for line in session.boot if line.startswith("m-timestamp-mode-")]
+    modes = [line for line in (*boot, *session.boot) if line.startswith("m-timestamp-mode-")]
     learnt.notes += [f"the firmware said `{mode}` when it started" for mode in modes[:1]]
     if session.dialect is STREAMING:
         raise UsageError(

@@ -174,10 +174,11 @@ class Flashed:
 
 @dataclass(frozen=True)
 class Joined:
-    """The pipe to a Flashed unit, and the speed at which it answered."""
+    """The pipe to a Flashed unit, the speed at which it answered, and what was heard of its start before."""
 
     link: Link
     baud: int
+    boot: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from tinybench.errors import DeadlineExceeded, UsageError, WrongAnswer
 from tinybench.fakes import NO_CAPABILITIES, FakeFirmware, FakeImage, FakeLine, Faults
 from tinybench.model import Model, Operator, Quantisation, Tensor
 from tinybench.plan import FlashedCase
+from tinybench.session import Session
 from tinybench.target import Flashed
 from tinybench.wire import Window
 from tinybench.workload import GoldenInput, GoldenSpec, InputSpec, ModelSpec, Workload, WorkloadSpec
@@ -64,18 +66,33 @@ class FakePort:
 
     @contextmanager
     def join(self, unit):
-        from tinybench.target import Joined
-
-        yield Joined(self.firmware, find_baud(self.firmware, unit.port, clock=self.firmware.clock))
+        yield find_baud(self.firmware, unit.port, clock=self.firmware.clock)
 
 
-def measured(workload, image=FOREIGN, faults=None, line=None, **options):
+class Worded:
+    """A firmware that says some things in other words: `instead` of what matches `pattern`."""
+
+    def __init__(self, firmware, pattern, instead):
+        self._firmware = firmware
+        self._pattern = re.compile(pattern)
+        self._instead = instead
+        self.write, self.set_baud, self.clock = firmware.write, firmware.set_baud, firmware.clock
+
+    def read(self, within_s):
+        while not (said := self._pattern.sub(self._instead, self._firmware.read(within_s))):
+            pass
+        return said
+
+
+def measured(workload, image=FOREIGN, faults=None, line=None, words=None, **options):
     firmware = FakeFirmware(image, faults, line)
+    link = Worded(firmware, *words) if words else firmware
     kept = []
     bench = Bench(build=None, store=kept, clock=firmware.clock, timeout_s=3600)
-    *_, last = flashed.run([FlashedCase(workload, UNIT, FakePort(firmware), **options)], bench)
+    *_, last = flashed.run([FlashedCase(workload, UNIT, FakePort(link), **options)], bench)
     assert kept == [last.run]
-    assert not any(command.strip() == "" for command in firmware.commands)
+    assert not any(command.strip() == "" for command in firmware.commands)  # `%` alone is fatal to many
+    assert b"\n" not in firmware.received
     return last, firmware
 
 
@@ -95,7 +112,7 @@ def test_foreign_firmware_is_timed_in_five_windows_of_ten_seconds(workload):
 @pytest.mark.parametrize("baud", [115200, 921600, 9600])
 def test_the_speed_of_the_line_is_found(baud):
     firmware = FakeFirmware(FOREIGN, line=FakeLine(baud=baud))
-    assert find_baud(firmware, "fake", clock=firmware.clock) == baud
+    assert find_baud(firmware, "fake", clock=firmware.clock).baud == baud
 
 
 def test_nobody_at_any_speed_is_said_with_every_speed():
@@ -177,3 +194,47 @@ def test_the_word_of_the_command_line(word, port, baud):
 def test_a_word_that_names_no_port(word):
     with pytest.raises(UsageError):
         SerialPort().flashed(word)
+
+
+# What firmwares of others do differently (mlcommons/tiny's own, Aidge's export, submissions).
+TOLERATED = {
+    "unknown commands are met with silence": (rb"e-\[Unknown[^\n]*\n", b""),
+    "db print is bare hexadecimal": (rb"m-buffer-", b""),
+    "no timestamp mode at boot": (rb"m-timestamp-mode[^\n]*\n", b""),
+    "more text at boot": (rb"m-init-done", b"Initialized\r\nm-init-done"),
+    "a name with spaces": (rb"\[fake\]", b"[Some Board, rev 2]"),
+    "another help and profile": (rb"V0\.0\.1", b"V9.9"),
+    "bare line feeds": (rb"\r\n", b"\n"),
+}
+REFUSED = {
+    "one-hot results": (rb"m-results-\[[^\]]*", b"m-results-[0.000,1.000,0.000,0.000", "WrongAnswer"),
+    "a load that never ends": (rb"m-load-done\r\n", b"", "ProtocolError"),
+    "energy mode": (rb"mode-performance", b"mode-energy", "UsageError"),
+    "no timestamps": (rb"m-lap-us-\d+\r\n", b"", "ProtocolError"),
+    "no results": (rb"m-results[^\n]*\n", b"", "WrongAnswer"),
+}
+
+
+@pytest.mark.parametrize("habit", TOLERATED)
+def test_a_deviation_that_does_no_harm_is_measured_right(workload, habit):
+    last, _ = measured(workload, words=TOLERATED[habit], verify_load=True)
+    assert isinstance(last, Recorded), last
+    assert last.run.measurement("latency").samples == pytest.approx((0.05,) * 5, rel=0.001)
+
+
+@pytest.mark.parametrize("habit", REFUSED)
+def test_a_deviation_that_does_harm_is_refused_with_its_reason(workload, habit):
+    pattern, instead, error = REFUSED[habit]
+    last, _ = measured(workload, words=(pattern, instead))
+    assert isinstance(last, Failed)
+    assert last.run.failure.error == error
+    assert last.run.measurements == ()
+
+
+def test_our_firmware_s_input_crosses_a_slow_line_at_the_line_s_speed():
+    firmware = FakeFirmware(FakeImage(input_bytes=27_648))
+    session = Session.connect(firmware, clock=firmware.clock)
+    before_s = firmware.clock()
+    session.load(bytes(27_648))
+    limit_s = 27_648 * 10 / 115_200
+    assert limit_s < firmware.clock() - before_s <= 1.1 * limit_s

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tinybench.records import Run
     from tinybench.runs import Runs
 
-FORMATS = "csv, parquet, junit, markdown, openmetrics, bencher, github-benchmark"
+FORMATS = "csv, parquet, junit, markdown, mlperf, openmetrics, bencher, github-benchmark"
 
 Base = Annotated[str, typer.Argument(help="Baseline, results file, git ref, run id, `latest` or a filter.")]
 New = Annotated[str, typer.Argument(help="What to compare with it, in the same words.")]

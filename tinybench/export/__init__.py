@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from tinybench.compare import Comparison
 from tinybench.errors import UsageError, did_you_mean
-from tinybench.export import bencher, github, junit, markdown, openmetrics, tables
+from tinybench.export import bencher, github, junit, markdown, mlperf, openmetrics, tables
 from tinybench.runs import Runs
 
 Writer = Callable[[Runs, Comparison | None], bytes]
@@ -18,6 +18,7 @@ FORMATS: Mapping[str, Writer] = MappingProxyType(
         "parquet": lambda runs, _: tables.as_parquet(runs),
         "junit": lambda runs, comparison: junit.as_junit(runs.newest(), comparison),
         "markdown": lambda runs, comparison: markdown.as_markdown(runs.newest(), comparison).encode(),
+        "mlperf": lambda runs, _: mlperf.as_mlperf(runs.newest()),
         "openmetrics": lambda runs, _: openmetrics.as_openmetrics(runs.newest()).encode(),
         "bencher": lambda runs, _: bencher.as_bencher(runs.newest()).encode(),
         "github-benchmark": lambda runs, _: github.as_benchmark(runs.newest()).encode(),
