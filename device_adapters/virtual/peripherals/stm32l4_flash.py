@@ -1,7 +1,7 @@
 """FLASH of the STM32L4 and L4+: wait states, unlocking, page erase, double words, two banks.
 
-Offsets and bits: FLASH_TypeDef, FLASH_SR_*, FLASH_CR_*, FLASH_OPTR_* in the CMSIS device headers; sequences and
-error conditions: reference manuals RM0351 and RM0432, chapter 3. Fast programming is not modelled.
+Offsets and bits: FLASH_TypeDef, FLASH_SR_*, FLASH_CR_*, FLASH_OPTR_* in the CMSIS device headers; sequences
+and error conditions: reference manuals RM0351 and RM0432, chapter 3. Fast programming is not modelled.
 """
 
 from __future__ import annotations
