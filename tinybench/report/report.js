@@ -11,6 +11,22 @@
   const said = document.getElementById("said");
   const tables = all("main table");
 
+  // Rows are changed only so many at a time, as each change makes the browser lay out its table. The first
+  // portion, where the reader looks, is done at once; a new request of the same kind ends the one before.
+  const AT_ONCE = 120;
+  const inPortions = () => {
+    let round = 0;
+    return (items, apply) => {
+      const mine = ++round;
+      const step = (from) => {
+        if (mine !== round) return;
+        apply(items.slice(from, from + AT_ONCE));
+        if (from + AT_ONCE < items.length) requestAnimationFrame(() => setTimeout(step, 0, from + AT_ONCE));
+      };
+      step(0);
+    };
+  };
+
   // Sorting: a click sorts, another turns the order round, a third restores the order of the page.
   const order = new Map(tables.map((table) => [table, [...table.tBodies[0].rows]]));
   const collator = new Intl.Collator("en", { numeric: true });
@@ -24,6 +40,7 @@
     const cell = row.cells[index];
     return numeric ? valueOf(cell) : cell ? cell.textContent.trim() : "";
   };
+  const placing = new Map(tables.map((table) => [table, inPortions()]));
   const sort = (table, header) => {
     const next = { none: "ascending", ascending: "descending", descending: "none" };
     const direction = next[header.getAttribute("aria-sort") || "none"];
@@ -42,7 +59,8 @@
       });
       rows = keyed.map(([, row]) => row);
     }
-    body.append(...rows);
+    body.replaceChildren();
+    placing.get(table)(rows, (portion) => body.append(...portion));
     said.textContent = direction === "none" ? "Original order" : `Sorted by ${header.dataset.title}, ${direction}`;
   };
   for (const table of tables) {
@@ -105,9 +123,7 @@
     table.caption.append(made("span", { className: "copy" }, ...buttons));
   }
 
-  // The filter: every word must occur in a row. Rows are read once, written only where they change, and
-  // only so many at a time, as each change of a row makes the browser lay out its table.
-  const AT_ONCE = 250;
+  // The filter: every word must occur in a row. Rows are read once, and written only where they change.
   const alone = all("main details").length < 2;
   const filterable = (alone ? tables : all("main > section > .scroll > table")).map((table) => ({
     table,
@@ -117,10 +133,9 @@
   });
   const filter = made("input", { type: "search", placeholder: alone ? "conv" : "vww nucleo", autocomplete: "off", spellcheck: false });
   const count = made("output");
-  let round = 0;
+  const hiding = inPortions();
   const apply = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const mine = ++round;
     let kept = 0, total = 0;
     const work = filterable.flatMap(({ table, rows }) => rows.map(({ row, text }) => {
       const hidden = !words.every((word) => text.includes(word));
@@ -128,12 +143,7 @@
       return [row, hidden];
     })).filter(([row, hidden]) => row.hidden !== hidden);
     count.textContent = words.length ? `${kept.toLocaleString("en")} of ${total.toLocaleString("en")} rows` : "";
-    const step = () => {
-      if (mine !== round) return;
-      for (const [row, hidden] of work.splice(0, AT_ONCE)) row.hidden = hidden;
-      if (work.length) requestAnimationFrame(() => setTimeout(step));
-    };
-    step();
+    hiding(work, (portion) => portion.forEach(([row, hidden]) => { row.hidden = hidden; }));
   };
   filter.addEventListener("input", apply);
 
