@@ -25,7 +25,7 @@ THREE = {"log.txt", "results.json", "results.txt"}
 
 @pytest.fixture
 def timed_run(make_run):
-    def made(protocol=MLPERF.protocol, samples=TIMED, workload="vww01", accuracy=None):
+    def made(protocol=MLPERF.protocol, samples=TIMED, workload="vww01", accuracy=None, inputs=5):
         run = make_run(
             case={
                 "workload": workload,
@@ -39,7 +39,9 @@ def timed_run(make_run):
         latency = {"metric": "latency", "kind": "measured", "unit": "s", "samples": samples}
         scores = {"metric": "accuracy", "kind": "measured", "unit": "1", "samples": (accuracy,)}
         measurements = [latency, scores] if accuracy is not None else [latency]
-        return type(run).model_validate({**run.model_dump(), "measurements": measurements})
+        return type(run).model_validate(
+            {**run.model_dump(), "measurements": measurements, "golden": [run.golden[0]] * inputs}
+        )
 
     return made
 
@@ -70,6 +72,10 @@ def test_whether_the_rule_was_kept_is_said_with_the_reason(timed_run, protocol, 
     facts = json.loads(files["A_b_c/vww01/performance/results.json"])
     assert facts["mlperf_valid"] is valid
     assert (facts["reason"] is None) is valid
+
+
+def test_fewer_inputs_than_windows_are_not_valid(timed_run):
+    assert "3 different inputs" in mlperf.why_not_valid(timed_run(inputs=3))
 
 
 def test_the_zip_holds_timed_runs_only_and_is_the_same_twice(timed_run, make_run, store):
