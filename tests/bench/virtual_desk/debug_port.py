@@ -14,7 +14,8 @@ _STICKY_ERROR, _POWER_UP_REQUESTS = 1 << 5, 1 << 28 | 1 << 30
 _STKERRCLR = 1 << 2
 _CSW, _TAR, _DRW, _BD0, _BD3, _CFG, _BASE, _IDR = 0x00, 0x04, 0x0C, 0x10, 0x1C, 0xF4, 0xF8, 0xFC
 _SIZES = {0: 1, 1: 2, 2: 4}
-_WRAP_BYTES = 1024
+_WRAP_BYTES = {"cortex-m3": 4096, "cortex-m4": 4096}  # the others: what the architecture promises
+_SMALLEST_WRAP_BYTES = 1024
 _IDRS = {
     "cortex-m0": 0x04770021,
     "cortex-m0plus": 0x04770031,
@@ -52,6 +53,7 @@ class MemoryAccessPort:
     def __init__(self, core: str, debug: DebugUnit, is_refused: Callable[[int], bool]) -> None:
         """`is_refused` says whether the chip protects an address from debuggers."""
         self._idr = _IDRS[core]
+        self._wrap_bytes = _WRAP_BYTES.get(core, _SMALLEST_WRAP_BYTES)
         self._debug = debug
         self._is_refused = is_refused
         self._csw = 0x23000042
@@ -123,7 +125,7 @@ class MemoryAccessPort:
 
     def _increment(self, width: int) -> None:
         if self._csw >> 4 & 0b11 == 1:
-            self._tar = self._tar & ~(_WRAP_BYTES - 1) | self._tar + width & _WRAP_BYTES - 1
+            self._tar = self._tar & ~(self._wrap_bytes - 1) | self._tar + width & self._wrap_bytes - 1
 
 
 class ControlAccessPort:
