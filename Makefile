@@ -3,14 +3,18 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test bench lint clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/tinybench run --suite vww --device nucleo-f746 --simulate
 	$(BIN)/tinybench report -o report.html
 
 test: lint
-	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal --ignore=tests/bench $(PYTEST_ARGS)
+
+# Virtual boards on a virtual USB bus answer in the host's own time: one test at a time, on a quiet machine.
+bench: $(VENV)/dev.stamp
+	$(BIN)/pytest tests/bench $(PYTEST_ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
