@@ -182,7 +182,7 @@ class Fetcher:
         self._tell(f"{workload}: fetching {spec.file} from {host}")
         try:
             # The scheme is http or https: UrlSource allows no other.
-            with urllib.request.urlopen(source.url, timeout=CONNECT_S) as answer:  # noqa: S310
+            with urllib.request.urlopen(source.url, timeout=CONNECT_S) as answer:  # noqa: S310 - http(s) only: UrlSource
                 data = _read_all(answer)
         except urllib.error.HTTPError as error:
             raise Unavailable(f"{host} answers {error.code} {error.reason}") from error

@@ -50,6 +50,8 @@ class Worker:
         self, *, uid: str, facts: dict[str, Any], pack: str | None, unlock: bool, cache: str
     ) -> dict[str, Any]:
         """Open the probe `uid`, halt the core and check that the chip is the one the board's TOML names."""
+        from pyocd.core import exceptions
+
         known = ProbeFacts.model_validate(facts)
         target = _choose_target(known, pack, Path(cache))
         options = {
@@ -64,7 +66,7 @@ class Worker:
         }
         try:
             self._open(uid, options)
-        except Exception as error:
+        except exceptions.Error as error:
             if "not detected" not in str(error):
                 raise
             # the firmware on the chip may have disabled its debug pins

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -341,12 +342,11 @@ def power_on(
 ) -> tuple[Board, Symbols]:
     """A board with `elf` in its flash, out of reset and ready to run; and the symbols of `elf`."""
     board = Board(target, table, hook or make_hook())
-    try:
+    with contextlib.ExitStack() as unfinished:
+        unfinished.callback(board.close)
         board.load(elf)
         symbols = Symbols.of(elf)
         board.watch(symbols)
         board.reset()
-    except BaseException:
-        board.close()
-        raise
+        unfinished.pop_all()
     return board, symbols
