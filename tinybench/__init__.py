@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tinybench.runs import Runs
+    from tinybench.results.runs import Runs
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]

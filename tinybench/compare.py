@@ -9,9 +9,9 @@ from datetime import datetime
 from types import MappingProxyType
 
 from tinybench.records import METRICS, Case, Conditions, Failure, Kind, Measurement, Record, Run
-from tinybench.runs import CaseKey, key_of
-from tinybench.thresholds import Thresholds
-from tinybench.verdict import Effect, MetricClass, Noise, Question, Summary, Word, judge, summary_of
+from tinybench.results.runs import CaseKey, key_of
+from tinybench.results.thresholds import Thresholds
+from tinybench.results.verdict import Effect, MetricClass, Noise, Question, Summary, Word, judge, summary_of
 
 DIGESTS = ("model_sha256", "inputs_sha256")
 COMPARED: frozenset[Word] = frozenset({"improved", "regressed", "unchanged", "within noise"})

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Protocol
 
-from tinybench.arena import ArenaPlan
+from tinybench.models.arena import ArenaPlan
 from tinybench.target import Target
 from tinybench.workload import Workload
 

@@ -21,7 +21,7 @@ from tinybench.links import Deadline
 from tinybench.measure import Clean
 from tinybench.plan import PlannedCase
 from tinybench.records import METRICS, Git, Host, Measurement, MemoryMap, Run, Toolchain
-from tinybench.runs import INTERLEAVED
+from tinybench.results.runs import INTERLEAVED
 from tinybench.session import Session
 from tinybench.target import Image, Link
 

@@ -10,8 +10,8 @@ from types import MappingProxyType
 from tinybench.engine import Engine
 from tinybench.errors import DeviceError, DeviceNotFound, SetupError, UsageError, did_you_mean
 from tinybench.fetch import Fetcher
-from tinybench.loading import resolve
-from tinybench.oracle import Oracle
+from tinybench.models.loading import resolve
+from tinybench.models.oracle import Oracle
 from tinybench.plugins import Catalogue
 from tinybench.records import Gap
 from tinybench.target import Adapter, Device, Flashed, JoinsFlashed, Target

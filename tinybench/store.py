@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tinybench.errors import MeasurementError, SetupError, UsageError
-from tinybench.lines import LocalFile, append_line
-from tinybench.reading import StoreContents, gather
 from tinybench.records import METRICS, Run
+from tinybench.results.lines import LocalFile, append_line
+from tinybench.results.reading import StoreContents, gather
 
 
 def new_run_id(started: datetime) -> str:
@@ -47,7 +47,7 @@ class Store:
             SetupError: the folder cannot be made or written, or its disk is full.
         """
         if self._url:
-            from tinybench import remote
+            from tinybench.results import remote
 
             remote.check_writable(self.place)
             return
@@ -77,7 +77,7 @@ class Store:
         check_units(run)
         line = run.model_dump_json().encode() + b"\n"
         if self._url:
-            from tinybench import remote
+            from tinybench.results import remote
 
             remote.publish(self.place, f"run-{run.run_id}.jsonl", line)
             return
@@ -101,7 +101,7 @@ class Store:
             lines.append(run.model_dump_json().encode() + b"\n")
         content = b"".join(lines)
         if self._url:
-            from tinybench import remote
+            from tinybench.results import remote
 
             remote.publish(self.place, name, content)
             return
@@ -128,7 +128,7 @@ class Store:
             SetupError: a line was written by a newer tinybench; the hint says which one to install.
         """
         if self._url:
-            from tinybench import remote
+            from tinybench.results import remote
 
             return gather(remote.fetched(self.place))
         return gather(LocalFile(path) for path in self._files())

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field, model_validator
 
-from tinybench.arena import ArenaPlan
+from tinybench.models.arena import ArenaPlan
 from tinybench.records import MemoryMap, Record, Toolchain
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tinybench.compare import Comparison, Verdict
-from tinybench.history import Series
+from tinybench.results.history import Series
+from tinybench.results.verdict import Effect
 from tinybench.units import show
-from tinybench.verdict import Effect
 
 Table = tuple[Sequence[str], list[Sequence[str]]]
 

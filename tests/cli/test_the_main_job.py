@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tinybench.model import Model, Operator, Quantisation, Tensor
-from tinybench.tflite import write
+from tinybench.models.tflite import write
 
 from .conftest import Command, Desk, nothing_recorded
 

@@ -12,7 +12,7 @@ import pytest
 from tinybench import build, toolchain
 from tinybench.errors import WrongAnswer
 from tinybench.fetch import Fetcher, Places
-from tinybench.loading import load
+from tinybench.models.loading import load
 from tinybench.plugins import discover
 from tinybench.session import Session
 from tinybench.testing import check_adapter, check_engine

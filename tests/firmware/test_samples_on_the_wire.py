@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinybench
-from tinybench import golden
 from tinybench.model import Model, Quantisation, Tensor
+from tinybench.models import golden
 from tinybench.workload import InputSpec, WorkloadSpec
 
 FIRMWARE = Path(tinybench.__file__).parent / "firmware"

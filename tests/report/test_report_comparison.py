@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tinybench.compare import Side, answer_of, compare
-from tinybench.history import ChangePoint, Series
 from tinybench.report.data import build_report
 from tinybench.report.drawings import Bars, Lines, Points
 from tinybench.report.page import Figure, Table
-from tinybench.runs import key_of
+from tinybench.results.history import ChangePoint, Series
+from tinybench.results.runs import key_of
 
 WRITTEN = datetime(2026, 11, 21, tzinfo=UTC)
 

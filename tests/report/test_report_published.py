@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tinybench import published
 from tinybench.report.data import build_report
 from tinybench.report.html import render
+from tinybench.results import published
 
 TASKS = {"vww01": "vww", "vww01-mltk": "vww"}
 WRITTEN = datetime(2026, 11, 21, tzinfo=UTC)

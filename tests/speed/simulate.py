@@ -25,9 +25,10 @@ from device_adapters.virtual.board import power_on
 from device_adapters.virtual.profile_native import NativeHook
 from device_adapters.virtual.symbols import Symbols
 from device_adapters.virtual.table import table_of
-from tinybench import config, loading, oracle, toolchain
+from tinybench import config, toolchain
 from tinybench.build import build
 from tinybench.fetch import Fetcher, Places
+from tinybench.models import loading, oracle
 from tinybench.plugins import Catalogue, discover
 from tinybench.target import Target
 

@@ -68,8 +68,8 @@ def measure(folder: str) -> dict[str, float]:
     with timed("read_s", figures):
         runs = Store(folder).read().runs
     from tinybench.compare import compare
-    from tinybench.history import has_ruptures, history, learnt_noise
-    from tinybench.references import resolve
+    from tinybench.results.history import has_ruptures, history, learnt_noise
+    from tinybench.results.references import resolve
 
     with timed("compare_s", figures):
         sides = [

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinybench import golden
 from tinybench.errors import ModelError
 from tinybench.model import Model, Quantisation, Tensor
+from tinybench.models import golden
 from tinybench.workload import InputSpec, WorkloadSpec
 
 SCALE, ZERO_POINT = 0.3910152316093445, 89  # of the ad01 model

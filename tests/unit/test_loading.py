@@ -7,7 +7,7 @@ import pytest
 
 from tinybench.errors import MeasurementError
 from tinybench.fetch import Fetcher, Places
-from tinybench.loading import load, model_of
+from tinybench.models.loading import load, model_of
 from tinybench.plugins import discover
 
 SPECS = {name: found.part for name, found in discover().workloads.items()}

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tinybench import golden, oracle
 from tinybench.errors import MeasurementError, ModelError
 from tinybench.model import Model, Quantisation, Tensor
+from tinybench.models import golden, oracle
 from tinybench.workload import GoldenSpec, InputSpec, WorkloadSpec
 
 SAME = Quantisation((1.0,), (0,))

@@ -12,7 +12,7 @@ import pytest
 
 from tinybench.errors import DeviceNotFound, SetupError, UsageError, WrongDigest
 from tinybench.fetch import Fetcher, Places
-from tinybench.loading import resolve
+from tinybench.models.loading import resolve
 from tinybench.plan import Plan, Selection, buildable, plan
 from tinybench.plugins import Catalogue, Found, discover
 from tinybench.target import Core, Device, Region, Target

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tinybench.arena import overlaps
 from tinybench.engines.reference import ENGINES, generate
 from tinybench.errors import ModelError
 from tinybench.model import Model, Operator, Quantisation, Tensor
+from tinybench.models.arena import overlaps
 from tinybench.target import Core, Region, Target
 from tinybench.workload import GOLDEN_NAMES, GoldenSpec, InputSpec, ModelSpec, Workload, WorkloadSpec
 

@@ -11,9 +11,9 @@ import pytest
 
 import workloads
 from tinybench.fetch import Fetcher, Places
-from tinybench.golden import input_tensor
-from tinybench.loading import load
-from tinybench.oracle import installed
+from tinybench.models.golden import input_tensor
+from tinybench.models.loading import load
+from tinybench.models.oracle import installed
 from tinybench.plugins import discover
 from tinybench.workload import UrlSource, WheelSource, WorkloadSpec
 

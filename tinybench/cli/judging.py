@@ -16,10 +16,10 @@ from tinybench.errors import UsageError
 
 if TYPE_CHECKING:
     from tinybench.compare import Comparison, Side
-    from tinybench.gate import FailOn as Reason
     from tinybench.records import Run
-    from tinybench.runs import Runs
-    from tinybench.thresholds import Thresholds
+    from tinybench.results.gate import FailOn as Reason
+    from tinybench.results.runs import Runs
+    from tinybench.results.thresholds import Thresholds
 
 BASELINES = "baselines"
 
@@ -52,7 +52,8 @@ def baselines(results: str | None) -> Path:
 
 def compared(runs: Runs, base: str, new: str, threshold: str | None, results: str | None) -> Comparison:
     """What changed from one side to the other, each in the words of `compare`."""
-    from tinybench import compare, history, references, thresholds
+    from tinybench import compare
+    from tinybench.results import history, references, thresholds
 
     limits = thresholds.parse_thresholds(threshold) if threshold else None
     folder = baselines(results)
@@ -107,7 +108,7 @@ class Gate:
     def comparison(self, runs: Sequence[Run]) -> Comparison:
         """These Runs against the base; Cases that were not run now are not missing."""
         from tinybench.compare import Side, answer_of, compare
-        from tinybench.history import learnt_noise
+        from tinybench.results.history import learnt_noise
 
         answers = tuple(map(answer_of, runs))
         if self.base is None:
@@ -120,7 +121,7 @@ class Gate:
 
     def check(self, comparison: Comparison) -> None:
         """Raise the gravest reason to fail, if there is one."""
-        from tinybench import gate
+        from tinybench.results import gate
 
         gate.check(comparison, self.reasons)
 
@@ -138,7 +139,7 @@ def gate_of(
     Raises:
         UsageError: a word is unknown, the reference names nothing, or there is nothing to compare with.
     """
-    from tinybench import gate, references, thresholds
+    from tinybench.results import gate, references, thresholds
     from tinybench.store import Store
 
     if interleaved and compare_to is not None:

@@ -95,8 +95,8 @@ def golden(
     plugins: Plugins = None,
 ) -> None:
     """Print a workload's right answers as TOML."""
-    from tinybench import oracle, tflite
-    from tinybench.loading import model_of
+    from tinybench.models import oracle, tflite
+    from tinybench.models.loading import model_of
 
     settings = settings_of(plugins=plugins)
     judge = oracle.installed()

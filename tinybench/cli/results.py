@@ -26,10 +26,10 @@ from tinybench.cli.terminal import document, print_json, print_table, silence, t
 from tinybench.errors import UsageError
 
 if TYPE_CHECKING:
-    from tinybench.history import Series
-    from tinybench.published import Peers
     from tinybench.records import Run
-    from tinybench.runs import Runs
+    from tinybench.results.history import Series
+    from tinybench.results.published import Peers
+    from tinybench.results.runs import Runs
 
 FORMATS = "csv, parquet, junit, markdown, mlperf, openmetrics, bencher, github-benchmark"
 
@@ -104,7 +104,7 @@ def report_(
 
 def _peers(runs: Sequence[Run], plugins: list[Path] | None) -> tuple[Peers, ...]:
     """What others have published for these Runs; worth a word where that is nothing."""
-    from tinybench.published import peers
+    from tinybench.results.published import peers
 
     catalogue = catalogue_of(settings_of(plugins=plugins))
     found = peers(runs, {name: part.part.task for name, part in catalogue.workloads.items()})
@@ -125,7 +125,8 @@ def compare_(
     as_json: AsJson = False,
 ) -> None:
     """Say what changed, if the two may be compared at all."""
-    from tinybench import export, gate, verdicts
+    from tinybench import export, verdicts
+    from tinybench.results import gate
 
     runs = stored(results)
     reasons = gate.parse_fail_on(fail_on or ["none"])
@@ -150,7 +151,7 @@ def baseline_(
     results: Results = None,
 ) -> None:
     """Set, show or list named baselines: small files to be committed."""
-    from tinybench import baseline, references
+    from tinybench.results import baseline, references
 
     folder = baselines(results)
     if what == "list":
@@ -172,7 +173,8 @@ def baseline_(
 @app.command("history", epilog=EXAMPLE.format("history --metric instructions"))
 def history_(*, metric: Metrics = None, results: Results = None, as_json: AsJson = False) -> None:
     """Show each metric over time, with its change points."""
-    from tinybench import history, verdicts
+    from tinybench import verdicts
+    from tinybench.results import history
 
     can_look = history.has_ruptures()
     if not can_look:
@@ -208,7 +210,7 @@ def export_(
 
 def _past(runs: Runs) -> list[Series]:
     """The history of what decides between cases; without change points where they cannot be found."""
-    from tinybench import history
     from tinybench.report.sections.answers import DECIDING
+    from tinybench.results import history
 
     return history.history(runs, metrics=DECIDING, change_points=history.has_ruptures())

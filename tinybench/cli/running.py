@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from tinybench.bench import Bench, Build, Event
     from tinybench.compare import Comparison
     from tinybench.config import Settings
-    from tinybench.oracle import Oracle
+    from tinybench.models.oracle import Oracle
     from tinybench.plan import Plan, Selection
     from tinybench.records import Run
     from tinybench.target import Image
@@ -249,7 +249,7 @@ def _plan(
 
 
 def _oracle(settings: Settings) -> Oracle | None:
-    from tinybench.oracle import installed
+    from tinybench.models.oracle import installed
 
     return installed(settings.cache_dir)
 

@@ -1,7 +1,7 @@
 """`cmsis-nn`: our ahead-of-time graph walk, calling Arm's CMSIS-NN kernels where it has them.
 
 The other operators run in our portable kernels; the version in the record says which. CMSIS-NN itself is
-fetched, never shipped: tinybench/cmsis_nn_sources.py.
+fetched, never shipped: tinybench/codegen/cmsis_nn_sources.py.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from tinybench import cmsis_nn_sources, config, graph_walk
-from tinybench.cmsis_nn_sources import CmsisNn
+from tinybench import config
+from tinybench.codegen import cmsis_nn_sources, graph_walk
+from tinybench.codegen.cmsis_nn_sources import CmsisNn
+from tinybench.codegen.graph_walk import KernelSet
+from tinybench.codegen.lowering import KERNELS, Lowered, Site, cmsis_nn
 from tinybench.engine import Sources
 from tinybench.engines import reference
 from tinybench.errors import ModelError
-from tinybench.graph_walk import KernelSet
-from tinybench.lowering import KERNELS, Lowered, Site, cmsis_nn
 from tinybench.model import Model
 from tinybench.target import Target
 from tinybench.workload import Workload

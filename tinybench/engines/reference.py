@@ -1,6 +1,6 @@
 """The reference engine: every operator in portable C11, bit-exact with TensorFlow Lite Micro's int8 kernels.
 
-The graph walk is tinybench/graph_walk.py, the kernels are tinybench/firmware/kernels.
+The graph walk is tinybench/codegen/graph_walk.py, the kernels are tinybench/firmware/kernels.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tinybench import graph_walk
+from tinybench.codegen import graph_walk
+from tinybench.codegen.graph_walk import KernelSet
 from tinybench.engine import Sources
-from tinybench.graph_walk import KernelSet
 from tinybench.model import Model
 from tinybench.target import Target
 from tinybench.workload import Workload

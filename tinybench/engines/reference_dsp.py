@@ -12,11 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from tinybench import graph_walk
+from tinybench.codegen import graph_walk
+from tinybench.codegen.graph_walk import FIRMWARE, KernelSet
+from tinybench.codegen.lowering import KERNELS, Lowered, Site, windows
 from tinybench.engine import Sources
 from tinybench.errors import ModelError
-from tinybench.graph_walk import FIRMWARE, KernelSet
-from tinybench.lowering import KERNELS, Lowered, Site, windows
 from tinybench.target import Target
 from tinybench.workload import Workload
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from tinybench.compare import Comparison
 from tinybench.errors import UsageError, did_you_mean
 from tinybench.export import bencher, github, junit, markdown, mlperf, openmetrics, tables
-from tinybench.runs import Runs
+from tinybench.results.runs import Runs
 
 Writer = Callable[[Runs, Comparison | None], bytes]
 

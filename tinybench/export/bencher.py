@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tinybench.export.rows import rows_of
-from tinybench.runs import Runs
+from tinybench.results.runs import Runs
 
 _NANOSECONDS = 1e9  # Bencher's own measure `latency` is in nanoseconds
 

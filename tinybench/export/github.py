@@ -8,7 +8,7 @@ from tinybench.compare import Comparison
 from tinybench.export.markdown import change_text, comparison_markdown
 from tinybench.export.rows import rows_of
 from tinybench.records import METRICS, Better
-from tinybench.runs import Runs
+from tinybench.results.runs import Runs
 
 _MOST_ANNOTATIONS = 10  # GitHub shows ten of each level per step
 _SUMMARY_BYTES = 1000 * 1024  # GitHub refuses a step summary above 1 MiB

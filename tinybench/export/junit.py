@@ -16,8 +16,8 @@ from tinybench import units
 from tinybench.compare import Comparison
 from tinybench.export.markdown import change_text
 from tinybench.records import Failure, Run
-from tinybench.runs import CaseKey, Runs, key_of
-from tinybench.verdict import summary_of
+from tinybench.results.runs import CaseKey, Runs, key_of
+from tinybench.results.verdict import summary_of
 
 _LONGEST_TEXT = 64 * 1024
 # XML 1.0 (section 2.2) has no way at all to write these characters.

@@ -9,8 +9,8 @@ from tinybench import units
 from tinybench.compare import Comparison, FailedCase, Verdict
 from tinybench.export.rows import Row, rows_of
 from tinybench.records import METRICS, Run
-from tinybench.runs import Runs, key_of
-from tinybench.verdict import Effect, Summary, Word
+from tinybench.results.runs import Runs, key_of
+from tinybench.results.verdict import Effect, Summary, Word
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~])")
 _LONGEST_TEXT = 300

@@ -17,7 +17,7 @@ from typing import Any
 
 from tinybench.latency import MLPERF
 from tinybench.records import Measurement, Run
-from tinybench.runs import Runs
+from tinybench.results.runs import Runs
 
 _FIRST_TIME_OF_ZIP = (1980, 1, 1, 0, 0, 0)  # equal Runs, equal bytes
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from tinybench.export.rows import Row, rows_of
 from tinybench.records import METRICS
-from tinybench.runs import Runs
+from tinybench.results.runs import Runs
 
 _UNITS = MappingProxyType({"B": "bytes", "s": "seconds", "J": "joules", "Hz": "hertz"})
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tinybench.records import Measurement, Run
-from tinybench.runs import CaseKey, Runs, key_of
-from tinybench.verdict import Summary, summary_of
+from tinybench.results.runs import CaseKey, Runs, key_of
+from tinybench.results.verdict import Summary, summary_of
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import importlib.util
 import io
 
 from tinybench.errors import SetupError
-from tinybench.runs import Runs
+from tinybench.results.runs import Runs
 
 
 def as_csv(runs: Runs) -> str:

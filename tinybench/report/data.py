@@ -8,8 +8,6 @@ from datetime import datetime
 import tinybench
 from tinybench.compare import Comparison
 from tinybench.errors import UsageError
-from tinybench.history import Series
-from tinybench.published import Peers
 from tinybench.records import Gap, Run
 from tinybench.report import heading
 from tinybench.report.material import BuildSection, Material, gather
@@ -30,6 +28,8 @@ from tinybench.report.sections import (
     side_by_side,
     tradeoffs,
 )
+from tinybench.results.history import Series
+from tinybench.results.published import Peers
 
 # A section is a function from Material to what it has to say, or None. The page is these, in this order.
 SECTIONS: tuple[BuildSection, ...] = (

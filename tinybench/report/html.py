@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from tinybench.compare import Comparison
 from tinybench.errors import UsageError
-from tinybench.history import Series
-from tinybench.published import Peers
 from tinybench.records import Gap, Run
 from tinybench.report.data import build_report
 from tinybench.report.page import Cell, Report
+from tinybench.results.history import Series
+from tinybench.results.published import Peers
 
 if TYPE_CHECKING:
     from markupsafe import Markup

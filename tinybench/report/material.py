@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tinybench.compare import Comparison
-from tinybench.history import Series
-from tinybench.published import Peers
 from tinybench.records import Gap, Run
 from tinybench.report.page import Section
 from tinybench.report.subjects import Subject, answered, failed, subjects
-from tinybench.runs import CaseKey, key_of
+from tinybench.results.history import Series
+from tinybench.results.published import Peers
+from tinybench.results.runs import CaseKey, key_of
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from tinybench import tflite
 from tinybench.fetch import Fetcher, Places
-from tinybench.loading import model_of
 from tinybench.model import tensor_bytes
+from tinybench.models import tflite
+from tinybench.models.loading import model_of
 from tinybench.plugins import discover
 
 RANDOM_INPUTS = 20

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tinybench import tflite
 from tinybench.errors import ModelError
 from tinybench.model import Model, Operator, Quantisation, Tensor, tensor_bytes
-from tinybench.tflite_schema import OPTIONS
+from tinybench.models import tflite
+from tinybench.models.tflite_schema import OPTIONS
 
 RANDOM_INPUTS = 4
 SAME, VALID = 0, 1

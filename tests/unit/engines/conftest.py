@@ -15,16 +15,17 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from tinybench import build, oracle, tflite, toolchain
+from tinybench import build, toolchain
 from tinybench.engine import Engine
 from tinybench.errors import SetupError
 from tinybench.fetch import Fetcher, Places
-from tinybench.loading import load
 from tinybench.model import Model, Operator, Quantisation, Tensor, tensor_bytes
+from tinybench.models import oracle, tflite
+from tinybench.models.loading import load
+from tinybench.models.tflite_schema import OPTIONS
 from tinybench.plugins import Catalogue, discover
 from tinybench.session import Session
 from tinybench.target import Adapter, Target
-from tinybench.tflite_schema import OPTIONS
 from tinybench.workload import GOLDEN_NAMES, GoldenSpec, InputSpec, ModelSpec, Workload, WorkloadSpec
 
 CACHE = platformdirs.user_cache_path("tinybench")

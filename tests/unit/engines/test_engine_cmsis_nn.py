@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from tinybench import cmsis_nn_sources, toolchain
+from tinybench import toolchain
 from tinybench.build import build
-from tinybench.cmsis_nn_sources import BAKENN, find
+from tinybench.codegen import cmsis_nn_sources
+from tinybench.codegen.cmsis_nn_sources import BAKENN, find
 from tinybench.engines.cmsis_nn import CmsisNnEngine
 from tinybench.errors import ModelError, ProtocolError, SetupError, UsageError, WrongDigest
 from tinybench.testing import check_engine

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tinybench.arena import ArenaPlan
 from tinybench.fakes import FakeAdapter, FakeFirmware, FakeImage, FakeSimulator
 from tinybench.model import Model, Operator, Tensor
+from tinybench.models.arena import ArenaPlan
 from tinybench.plan import PlannedCase
 from tinybench.records import ArenaBuffer, MemoryMap, Toolchain
 from tinybench.session import Session

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinybench import tflite
-from tinybench.arena import ALIGNMENT_BYTES, lifetimes, lower_bound, overlaps, plan_smallest, plan_tflm
 from tinybench.model import Model, Operator, Tensor, tensor_bytes
-from tinybench.normalise import normalise
-from tinybench.tflite_schema import OPTIONS
-from tinybench.tflm_scratch import scratch_bytes
+from tinybench.models import tflite
+from tinybench.models.arena import ALIGNMENT_BYTES, lifetimes, lower_bound, overlaps, plan_smallest, plan_tflm
+from tinybench.models.normalise import normalise
+from tinybench.models.tflite_schema import OPTIONS
+from tinybench.models.tflm_scratch import scratch_bytes
 
 # TFLM's head, the smallest plan, the most bytes alive at once.
 OFFICIAL = {

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from tinybench import tflite
 from tinybench.errors import ModelError
 from tinybench.model import Model, Operator, Tensor, element_bytes, macs, parameters, tensor_bytes, total_macs
+from tinybench.models import tflite
 
 # As counted by a study with two independent readers.
 OFFICIAL = {

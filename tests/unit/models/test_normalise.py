@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from tinybench import tflite
 from tinybench.model import Model, Operator, Quantisation, Tensor, total_macs
-from tinybench.normalise import normalise
-from tinybench.tflite_schema import OPTIONS
-from tinybench.wellformed import check
+from tinybench.models import tflite
+from tinybench.models.normalise import normalise
+from tinybench.models.tflite_schema import OPTIONS
+from tinybench.models.wellformed import check
 
 INPUTS = 24
 

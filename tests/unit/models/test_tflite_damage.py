@@ -8,13 +8,13 @@ from itertools import pairwise
 
 import pytest
 
-from tinybench import tflite
-from tinybench.arena import overlaps, plan_smallest, plan_tflm
 from tinybench.errors import ModelError
 from tinybench.model import parameters, total_macs
-from tinybench.normalise import normalise
-from tinybench.tflite_schema import CUSTOM_PREFIX, OPTIONS
-from tinybench.wellformed import check
+from tinybench.models import tflite
+from tinybench.models.arena import overlaps, plan_smallest, plan_tflm
+from tinybench.models.normalise import normalise
+from tinybench.models.tflite_schema import CUSTOM_PREFIX, OPTIONS
+from tinybench.models.wellformed import check
 
 MUTATIONS = 10_000
 INTERESTING = (0, 1, 2, 3, 4, 127, 128, 255, 256, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)

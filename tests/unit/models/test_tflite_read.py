@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from tinybench import tflite
 from tinybench.errors import ModelError
-from tinybench.flatbuffer import Blob, Fields, Number, Numbers, encode, text
 from tinybench.model import Model, Operator, Quantisation, Tensor
-from tinybench.tflite_schema import BUILTIN_OPERATORS, OPTIONS, TENSOR_TYPES
-from tinybench.wellformed import check
+from tinybench.models import tflite
+from tinybench.models.flatbuffer import Blob, Fields, Number, Numbers, encode, text
+from tinybench.models.tflite_schema import BUILTIN_OPERATORS, OPTIONS, TENSOR_TYPES
+from tinybench.models.wellformed import check
 
 WEIGHTS = bytes(range(8))
 MODEL = Model(

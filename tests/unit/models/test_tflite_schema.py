@@ -6,9 +6,9 @@ import struct
 
 import pytest
 
-from tinybench import tflite
 from tinybench.model import Model, Operator, Tensor
-from tinybench.tflite_schema import BUILTIN_OPERATORS, OPTIONS, TENSOR_TYPES, Field
+from tinybench.models import tflite
+from tinybench.models.tflite_schema import BUILTIN_OPERATORS, OPTIONS, TENSOR_TYPES, Field
 
 pytestmark = pytest.mark.needs("python:tflite_micro")
 

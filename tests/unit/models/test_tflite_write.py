@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinybench import tflite
 from tinybench.errors import ModelError
 from tinybench.model import ELEMENT_BITS, Model, Operator, Quantisation, Tensor, tensor_bytes
-from tinybench.tflite_schema import OPTIONS
-from tinybench.wellformed import check
+from tinybench.models import tflite
+from tinybench.models.tflite_schema import OPTIONS
+from tinybench.models.wellformed import check
 
 float32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 scales = st.floats(min_value=2.0**-149, width=32, allow_infinity=False)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from tinybench.compare import Side, answer_of, compare
 from tinybench.errors import AccuracyTooLow, DeviceError, MeasurementError, RegressionFound, UsageError
-from tinybench.gate import check, parse_fail_on
 from tinybench.records import METRICS, Failure, Measurement
-from tinybench.thresholds import Thresholds, parse_thresholds
-from tinybench.verdict import Question, judge
+from tinybench.results.gate import check, parse_fail_on
+from tinybench.results.thresholds import Thresholds, parse_thresholds
+from tinybench.results.verdict import Question, judge
 
 
 def side(*runs, label="side", pinned=None):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tinybench.records import Measurement
-from tinybench.thresholds import Thresholds
-from tinybench.verdict import Noise, Question, judge
+from tinybench.results.thresholds import Thresholds
+from tinybench.results.verdict import Noise, Question, judge
 
 FLAGGED = {"improved", "regressed"}
 

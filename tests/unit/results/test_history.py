@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tinybench.compare import Side, answer_of, compare
-from tinybench.history import LONGEST, SHORTEST, history, learnt_noise, noise_of
 from tinybench.records import Failure
-from tinybench.verdict import DEFAULT_NOISE
+from tinybench.results.history import LONGEST, SHORTEST, history, learnt_noise, noise_of
+from tinybench.results.verdict import DEFAULT_NOISE
 
 pytestmark = pytest.mark.needs("python:ruptures")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tinybench import index
 from tinybench.records import Failure, Git
+from tinybench.results import index
 from tinybench.store import Store
 
 DATA = Path(__file__).parents[2] / "data"

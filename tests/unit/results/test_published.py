@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tinybench import published
 from tinybench.errors import SetupError
 from tinybench.plugins import discover
 from tinybench.records import Failure
+from tinybench.results import published
 
 TASKS = {"vww01": "vww", "vww01-mltk": "vww", "kws01": "kws", "hello_world": "hello"}
 

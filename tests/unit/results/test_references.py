@@ -7,7 +7,10 @@ import subprocess
 
 import pytest
 
-from tinybench.baseline import (
+from tinybench.compare import Side, answer_of, compare
+from tinybench.errors import SetupError, UsageError
+from tinybench.records import Failure, Git
+from tinybench.results.baseline import (
     MOST_SAMPLES,
     as_text,
     baseline_names,
@@ -15,10 +18,7 @@ from tinybench.baseline import (
     load_baseline,
     save_baseline,
 )
-from tinybench.compare import Side, answer_of, compare
-from tinybench.errors import SetupError, UsageError
-from tinybench.records import Failure, Git
-from tinybench.references import resolve
+from tinybench.results.references import resolve
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import tinybench.reading
+import tinybench.results.reading
 from tinybench.errors import MeasurementError, SetupError, UsageError
-from tinybench.lines import append_line
-from tinybench.reading import StoreDamaged
 from tinybench.records import Failure, Measurement, Run
+from tinybench.results.lines import append_line
+from tinybench.results.reading import StoreDamaged
 from tinybench.store import Store
 
 DATA = Path(__file__).parents[2] / "data"
@@ -45,7 +45,7 @@ def test_runs_are_oldest_first_whatever_file_they_are_in(store, make_run):
     assert [run.run_id for run in store.read().runs] == [early.run_id, late.run_id]
 
 
-@pytest.mark.parametrize("version", range(1, tinybench.reading.SCHEMA_VERSION + 1))
+@pytest.mark.parametrize("version", range(1, tinybench.results.reading.SCHEMA_VERSION + 1))
 def test_every_schema_version_is_read(version):
     (run,) = Store(DATA / f"runs-v{version}.jsonl").read().runs
     assert run.measurement("flash").samples == (333288,)

@@ -21,9 +21,9 @@ from tinybench.report.page import (
     Tone,
 )
 from tinybench.report.quantities import kind_badge, lowered
-from tinybench.runs import CaseKey
+from tinybench.results.runs import CaseKey
+from tinybench.results.verdict import Effect, Summary, Word
 from tinybench.units import show, show_change, show_range
-from tinybench.verdict import Effect, Summary, Word
 
 TONES: dict[Word, Tone] = {
     "regressed": "bad",

@@ -8,7 +8,7 @@ from tinybench.report.page import EMPTY, Cell, Column, Fold, Row, Section, Table
 from tinybench.report.quantities import kind_badge
 from tinybench.report.sections.cost import spent, spent_in
 from tinybench.report.sections.origins import pairs_of
-from tinybench.runs import key_of
+from tinybench.results.runs import key_of
 from tinybench.units import show, show_change
 
 MOST_PAIRS = 40

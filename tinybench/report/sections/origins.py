@@ -6,7 +6,7 @@ from tinybench.records import Run
 from tinybench.report.material import Material
 from tinybench.report.page import Cell, Column, Paragraph, Row, Section, Table
 from tinybench.report.sections.provenance import FIELDS
-from tinybench.runs import key_of
+from tinybench.results.runs import key_of
 
 # Different for any two Runs, or a consequence of the rest.
 ALWAYS_DIFFERENT = frozenset({"Run", "Started", "Host time to simulate one inference"})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tinybench.history import Series
 from tinybench.records import METRICS
 from tinybench.report.drawings import Line, Lines
 from tinybench.report.material import Material
 from tinybench.report.page import EMPTY, Block, Cell, Column, Figure, Row, Section, Table
 from tinybench.report.sections.answers import DECIDING
+from tinybench.results.history import Series
 from tinybench.units import show, show_change
 
 MOST_DRAWN = 12

@@ -5,12 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 
-from tinybench.published import Peers, Published
 from tinybench.records import Measurement, Run
 from tinybench.report.material import Material
 from tinybench.report.page import EMPTY, Badge, Cell, Column, Paragraph, Row, Section, Table
 from tinybench.report.quantities import cell, kind_badge
 from tinybench.report.subjects import Subject
+from tinybench.results.published import Peers, Published
 from tinybench.units import show
 
 PUBLISHED = Badge("published", "published")

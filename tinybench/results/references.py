@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from tinybench.baseline import baseline_names, load_baseline, side_of
 from tinybench.compare import Side, answer_of
 from tinybench.errors import SetupError, UsageError, did_you_mean
-from tinybench.runs import Entry, Runs
+from tinybench.results.baseline import baseline_names, load_baseline, side_of
+from tinybench.results.runs import Entry, Runs
 from tinybench.store import Store, is_url
 
 _ANCESTORS = 200  # how far back a git ref looks for a commit that was measured

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tinybench import units
-from tinybench.intervals import Interval, ratio_intervals
 from tinybench.records import METRICS, Better, Measurement
-from tinybench.thresholds import Thresholds
+from tinybench.results.intervals import Interval, ratio_intervals
+from tinybench.results.thresholds import Thresholds
 
 Word = Literal["improved", "regressed", "unchanged", "within noise", "new", "missing", "incomparable"]
 MetricClass = Literal["exact", "deterministic", "noisy"]

@@ -15,14 +15,14 @@ from string import Template
 from textwrap import indent
 from types import MappingProxyType
 
-from tinybench.arena import ArenaPlan, plan_smallest
+from tinybench.codegen.lowering import KERNELS, Constant, Lowered, Site, lowered
+from tinybench.codegen.lowering.parts import quantisation
 from tinybench.engine import Sources
 from tinybench.errors import ModelError
-from tinybench.lowering import KERNELS, Constant, Lowered, Site, lowered
-from tinybench.lowering.parts import quantisation
 from tinybench.model import Model, Operator, tensor_bytes
+from tinybench.models.arena import ArenaPlan, plan_smallest
 
-FIRMWARE = Path(__file__).resolve().parent / "firmware"
+FIRMWARE = Path(__file__).resolve().parents[1] / "firmware"
 PORTABLE = FIRMWARE / "kernels"
 
 _ALIGNMENT = 16

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tinybench import golden
 from tinybench.errors import MeasurementError, ModelError, SetupError
 from tinybench.fetch import keep
 from tinybench.model import Model
+from tinybench.models import golden
 from tinybench.workload import GoldenInput, GoldenName, WorkloadSpec
 
 DISTRIBUTION = "tflite-micro"

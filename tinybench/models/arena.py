@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 
 from tinybench.model import Model, Operator, tensor_bytes
+from tinybench.models.tflm_scratch import scratch_bytes
 from tinybench.records import ArenaBuffer
-from tinybench.tflm_scratch import scratch_bytes
 
 # Both TFLM (micro_arena_constants.h) and our engines start every buffer at a multiple of this.
 ALIGNMENT_BYTES = 16

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from tinybench.fixed_point import quantised_multiplier
-from tinybench.lowering.parts import Lowered, Scale, Site, clamp, scale, structure, zero_point
-from tinybench.lowering.windows import Window, window_of
+from tinybench.codegen.fixed_point import quantised_multiplier
+from tinybench.codegen.lowering.parts import Lowered, Scale, Site, clamp, scale, structure, zero_point
+from tinybench.codegen.lowering.windows import Window, window_of
 
 
 def average_pool_2d(site: Site) -> Lowered:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
-from tinybench import index
 from tinybench.errors import SetupError
-from tinybench.index import Part
-from tinybench.lines import Line, LineFile, is_document, lines_of
 from tinybench.records import METRICS, Run
-from tinybench.runs import Entry, Place, Runs, entry_of
-from tinybench.samples import SampleColumns, SampleLists, joined
+from tinybench.results import index
+from tinybench.results.index import Part
+from tinybench.results.lines import Line, LineFile, is_document, lines_of
+from tinybench.results.runs import Entry, Place, Runs, entry_of
+from tinybench.results.samples import SampleColumns, SampleLists, joined
 
 SCHEMA_VERSION = 1
 DISTRIBUTION = "tinybench-mcu"

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from tinybench.errors import MeasurementError, ModelError, SetupError, WrongDigest
 from tinybench.fetch import Fetched, Fetcher
-from tinybench.normalise import normalise
-from tinybench.oracle import Oracle, judge
+from tinybench.models.normalise import normalise
+from tinybench.models.oracle import Oracle, judge
+from tinybench.models.tflite import read, write
 from tinybench.plugins import Catalogue
-from tinybench.tflite import read, write
 from tinybench.workload import SuiteEntry, Workload, WorkloadSpec
 
 

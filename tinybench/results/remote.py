@@ -10,7 +10,7 @@ import secrets
 from typing import Any
 
 from tinybench.errors import SetupError, UsageError
-from tinybench.lines import FetchedFile
+from tinybench.results.lines import FetchedFile
 
 
 def fetched(url: str) -> list[FetchedFile]:

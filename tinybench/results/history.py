@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tinybench.compare import Answer, NoiseOf, Side
 from tinybench.errors import SetupError
 from tinybench.records import METRICS
-from tinybench.runs import CaseKey, Entry, Runs, question_digest
-from tinybench.verdict import Noise
+from tinybench.results.runs import CaseKey, Entry, Runs, question_digest
+from tinybench.results.verdict import Noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,8 +7,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinybench.fixed_point import quantised_multiplier, scaled, single
-from tinybench.lowering.parts import (
+from tinybench.codegen.fixed_point import quantised_multiplier, scaled, single
+from tinybench.codegen.lowering.parts import (
     Constant,
     Lowered,
     Scale,

@@ -17,9 +17,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tinybench.lines import LineFile
-from tinybench.runs import CaseKey, Entry, Place
-from tinybench.samples import SampleColumns, SampleLists, joined
+from tinybench.results.lines import LineFile
+from tinybench.results.runs import CaseKey, Entry, Place
+from tinybench.results.samples import SampleColumns, SampleLists, joined
 
 FOLDER = ".index"
 FORMAT = 1  # of the index: another one is made anew

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from tinybench.codegen.lowering import elementwise, movement, pooling, windows
+from tinybench.codegen.lowering.parts import Constant, Lowered, Scale, Site
 from tinybench.errors import ModelError
-from tinybench.lowering import elementwise, movement, pooling, windows
-from tinybench.lowering.parts import Constant, Lowered, Scale, Site
 from tinybench.model import Model, Operator
 
 __all__ = ["KERNELS", "Constant", "Lowered", "Scale", "Site", "lowered"]

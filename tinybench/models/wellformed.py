@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from tinybench.errors import ModelError
 from tinybench.model import ELEMENT_BITS, Model, Operator, Quantisation, Tensor, tensor_bytes
-from tinybench.tflite_schema import CUSTOM_PREFIX, OPTIONS
+from tinybench.models.tflite_schema import CUSTOM_PREFIX, OPTIONS
 
 LARGEST_TENSOR_BYTES = 2**31 - 1
 HIGHEST_RANK = 8

@@ -11,9 +11,9 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from tinybench.errors import ModelError
-from tinybench.flatbuffer import Blob, Fields, Flatbuffer, Number, Numbers, Table, Value, encode, text
 from tinybench.model import Model, Operator, Option, Quantisation, Tensor
-from tinybench.tflite_schema import (
+from tinybench.models.flatbuffer import Blob, Fields, Flatbuffer, Number, Numbers, Table, Value, encode, text
+from tinybench.models.tflite_schema import (
     BUILTIN_OPERATORS,
     CUSTOM,
     CUSTOM_PREFIX,
@@ -24,7 +24,7 @@ from tinybench.tflite_schema import (
     TENSOR_TYPES,
     Field,
 )
-from tinybench.wellformed import check
+from tinybench.models.wellformed import check
 
 T = TypeVar("T")
 

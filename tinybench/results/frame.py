@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tinybench.runs import Runs
+from tinybench.results.runs import Runs
 
 
 def tidy_frame(runs: Runs) -> pd.DataFrame:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tinybench.codegen.fixed_point import clamped, quantised_multiplier, rounded, single
 from tinybench.errors import ModelError
-from tinybench.fixed_point import clamped, quantised_multiplier, rounded, single
 from tinybench.model import Model, Operator, Option, Quantisation, Tensor
 
 # enum ActivationFunctionType of the schema.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tinybench.errors import UsageError
 from tinybench.records import Case, Conditions, Record, Run
-from tinybench.samples import SampleColumns
+from tinybench.results.samples import SampleColumns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,6 +164,6 @@ class Runs:
         metric, kind, metric_unit (SI), sample (its position in the measurement, from 0), value.
         Failed Runs have no samples and therefore no rows.
         """
-        from tinybench.frame import tidy_frame
+        from tinybench.results.frame import tidy_frame
 
         return tidy_frame(self)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tinybench.fixed_point import (
+from tinybench.codegen.fixed_point import (
     clamped,
     divided,
     exponential,
@@ -19,7 +19,16 @@ from tinybench.fixed_point import (
     scaled,
     single,
 )
-from tinybench.lowering.parts import Constant, Lowered, Scale, Site, clamp, scale, structure, zero_point
+from tinybench.codegen.lowering.parts import (
+    Constant,
+    Lowered,
+    Scale,
+    Site,
+    clamp,
+    scale,
+    structure,
+    zero_point,
+)
 from tinybench.model import Tensor
 
 _ADD_HEADROOM = 20

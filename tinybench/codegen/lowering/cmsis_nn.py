@@ -10,10 +10,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tinybench.fixed_point import quantised_multiplier
-from tinybench.lowering import elementwise, pooling, windows
-from tinybench.lowering.parts import Constant, Lowered, Scale, Site, fields, scale, structure, zero_point
-from tinybench.lowering.windows import Weights, Window
+from tinybench.codegen.fixed_point import quantised_multiplier
+from tinybench.codegen.lowering import elementwise, pooling, windows
+from tinybench.codegen.lowering.parts import (
+    Constant,
+    Lowered,
+    Scale,
+    Site,
+    fields,
+    scale,
+    structure,
+    zero_point,
+)
+from tinybench.codegen.lowering.windows import Weights, Window
 
 LIBRARY = "CMSIS-NN"
 

@@ -6,8 +6,8 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from tinybench.fixed_point import single
-from tinybench.lowering.parts import Lowered, Site, scale, structure, zero_point
+from tinybench.codegen.fixed_point import single
+from tinybench.codegen.lowering.parts import Lowered, Site, scale, structure, zero_point
 from tinybench.model import Tensor
 
 _RANK = 4

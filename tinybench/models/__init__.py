@@ -1,0 +1,1 @@
+"""Models: read, normalised, planned in memory, and judged by the real interpreter."""

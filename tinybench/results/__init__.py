@@ -1,0 +1,1 @@
+"""Runs once they are stored: read, indexed, compared, judged, remembered."""
