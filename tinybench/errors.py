@@ -86,6 +86,10 @@ class ProtocolError(DeviceError):
     """The device answered something that the protocol does not allow."""
 
 
+class ClockUnproven(DeviceError):
+    """This computer was too busy to judge the device's clock: neither right nor wrong, so not recorded."""
+
+
 class FirmwareFault(DeviceError):
     """The firmware took a fault or locked up."""
 

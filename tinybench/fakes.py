@@ -39,6 +39,7 @@ class Faults:
     and end in a bare line feed. `closes_after` is the number of bytes after which the pipe is gone.
     `deaf_above` is the speed above which nothing gets through. `drift_per_s` is the share by which an
     inference takes longer with every second since the board was cold, `warm_s` of which passed before.
+    `timeless` knows no `timestamp`.
     """
 
     mute: bool = False
@@ -60,6 +61,7 @@ class Faults:
     deaf_above: int | None = None
     drift_per_s: float = 0.0
     warm_s: float = 0.0
+    timeless: bool = False
 
 
 FAULT_REGISTERS = (
@@ -91,11 +93,16 @@ class FakeImage:
 
 @dataclass(frozen=True)
 class FakeLine:
-    """The serial line: its speed, and the seconds it takes the device to notice a command."""
+    """The serial line: its speed, and the seconds it takes the device to notice a command.
+
+    `jitter_s` comes on top of them, in turn; `heard_late_s` passes, in turn, before a host that is busy reads
+    what has arrived.
+    """
 
     baud: int = 115200
     turnaround_s: float = 0.001
     jitter_s: Sequence[float] = (0.0,)
+    heard_late_s: Sequence[float] = (0.0,)
     clock_hz: int = 100_000_000
 
 
@@ -128,6 +135,7 @@ class FakeFirmware:
         self._output = b""
         self._damaged_loads = 0
         self._turns = 0
+        self._reads = 0
         self._baud = self._host_baud = self._safe_baud = self.line.baud
         self._baud_until_s = math.inf
         if boots and not self.faults.mute:
@@ -167,7 +175,9 @@ class FakeFirmware:
             self._now_s += within_s
             raise LinkTimeout(f"nothing arrived within {within_s:g} s")
         arrival_s, data = self._arrivals.popleft()
-        self._now_s = max(self._now_s, arrival_s)
+        self._reads += 1
+        late_s = self.line.heard_late_s[self._reads % len(self.line.heard_late_s)]
+        self._now_s = max(self._now_s, arrival_s) + late_s
         limit = self.faults.closes_after
         if limit is not None and self._sent_bytes + len(data) >= limit:
             data = data[: limit - self._sent_bytes]
@@ -257,6 +267,8 @@ class FakeFirmware:
         }
         if self.image.capabilities:
             answers["tb"] = lambda: self._tb(rest)
+        if self.faults.timeless:
+            del answers["timestamp"]
         return answers[verb]() if verb in answers else [f"e-[Unknown command: {verb}]"]
 
     def _db(self, rest: str) -> list[str]:

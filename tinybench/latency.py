@@ -1,25 +1,25 @@
 """Latency on a real clock: windows that are long enough, and a clock that the host has checked.
 
-The device's clock times each window; the host's, which is coarse but not in the same hands, must agree.
+The device's clock times each window; the host's, which is coarse but not in the same hands, must agree. How
+late the host hears of anything is unknown, so it never takes part in a latency: it only bounds.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinybench.errors import ClockSuspect
+from tinybench.errors import ClockSuspect, ClockUnproven
 from tinybench.session import Session
-from tinybench.wire import Window
+from tinybench.wire import Stamp, Window, elapsed_s
 
 
 @dataclass(frozen=True)
 class Rules:
     """How latency is measured: `windows` of at least `window_s` of device time, after `warmup` inferences.
 
-    Device and host may disagree by `clock_tolerance` of a window, beyond the host's own jitter.
+    Across every window, the device's clock must be proven to run within `clock_tolerance` of the host's.
     """
 
     name: str
@@ -40,17 +40,12 @@ MLPERF = Rules(name="mlperf", window_s=10.0, windows=5, warmup=10)
 _HEADROOM = 1.05
 _SHORTEST_PROBE_S = 0.01
 _LARGEST_PROBE = 10_000
-_JITTER_PROBES = 3
-_WINDOW_ATTEMPTS = 3
-
-
-@dataclass(frozen=True)
-class Bracket:
-    """What one inference takes by device and by host (less the line's time), and the host's jitter."""
-
-    device_s: float
-    host_s: float
-    jitter_s: float
+_WINDOW_ATTEMPTS = 6
+_LARGEST_GROWTH = 8.0
+_LONGEST_WINDOW_S = 120.0
+_STAMP_ATTEMPTS = 5
+_NEAR_BEST = 1.5
+_SHARP = 4.0
 
 
 def timed(
@@ -60,35 +55,21 @@ def timed(
 
     `verify` reads every input back after it was loaded.
 
-    Raises ClockSuspect if device and host disagree on any window.
+    Raises ClockSuspect if device and host disagree on any window, and ClockUnproven if this computer was too
+    busy to tell, however long the window.
     """
     session.load(inputs[0], verify=verify)
     session.infer(max(1, rules.warmup), 0)
-    bracket = _bracket(session)
     n = _calibrated(session, rules)
+    watch = _HostWatch(session, rules)
     latencies_s: list[float] = []
     for index in range(rules.windows):
         session.load(inputs[index % len(inputs)], verify=verify)
         session.infer(max(1, rules.warmup), 0)
-        window = _window(session, n, rules, bracket)
+        window = _window(session, n, rules, watch)
+        n = max(n, window.inferences)
         latencies_s.append(window.device_s / window.inferences)
     return tuple(latencies_s)
-
-
-def _bracket(session: Session) -> Bracket:
-    shortest = [session.infer(1, 0) for _ in range(_JITTER_PROBES)]
-    for window in shortest:
-        if window.device_s > window.host_s:
-            raise ClockSuspect(
-                f"one inference took `{window.device_s:.6g}` s by the device's clock, and the host waited "
-                f"`{window.host_s:.6g}` s for its whole answer"
-            )
-    overheads_s = [window.host_s - window.device_s for window in shortest]
-    return Bracket(
-        device_s=statistics.median(window.device_s for window in shortest),
-        host_s=statistics.median(window.host_s - window.line_s for window in shortest),
-        jitter_s=max(overheads_s) - min(overheads_s),
-    )
 
 
 def _calibrated(session: Session, rules: Rules) -> int:
@@ -109,35 +90,109 @@ def _calibrated(session: Session, rules: Rules) -> int:
     return max(2, math.ceil(_HEADROOM * rules.window_s / latency_s))
 
 
-def _window(session: Session, n: int, rules: Rules, bracket: Bracket) -> Window:
-    """One window of at least `rules.window_s`; one that is too short is no window and is made longer."""
+def _window(session: Session, n: int, rules: Rules, watch: _HostWatch) -> Window:
+    """One window of at least `rules.window_s`, whose clock is proven; what is not is made longer."""
     for _ in range(_WINDOW_ATTEMPTS):
+        before = watch.stamp()
         window = session.infer(n, 0)
-        check_clocks(window, bracket, rules)
-        if window.device_s >= rules.window_s:
+        rate = clock_rate(before, window.stamp, watch.stamp())
+        proven = is_proven(rate, rules.clock_tolerance)
+        if proven and window.device_s >= rules.window_s:
             return window
-        n = math.ceil(_HEADROOM * n * rules.window_s / max(window.device_s, rules.window_s / 1000))
-    raise ClockSuspect(
-        f"`{n}` inferences do not fill a window of `{rules.window_s:g}` s: {window.device_s:g} s"
+        n = _longer(window, rate, rules)
+        if n * window.device_s > window.inferences * max(_LONGEST_WINDOW_S, rules.window_s * _HEADROOM):
+            break
+    if window.device_s < rules.window_s:
+        raise ClockSuspect(
+            f"`{n}` inferences do not fill a window of `{rules.window_s:g}` s: {window.device_s:g} s"
+        )
+    raise ClockUnproven(
+        f"this computer heard the board too late to judge its clock in `{window.device_s:.3g}` s: "
+        f"it may run at anything from {rate} times this computer's",
+        hint="end other programs that keep this computer busy, then run it again",
     )
 
 
-def check_clocks(window: Window, bracket: Bracket, rules: Rules) -> None:
-    """ClockSuspect if the device's clock and the host's run apart.
+def _longer(window: Window, rate: Rate, rules: Rules) -> int:
+    """Inferences for the next attempt: enough to fill a window and to bring the bounds within tolerance."""
+    to_fill = _HEADROOM * rules.window_s / max(window.device_s, rules.window_s / 1000)
+    to_tell = 1.0
+    if window.device_s >= rules.window_s:
+        to_tell = min(max(2.0, (rate.highest - rate.lowest) / rules.clock_tolerance), _LARGEST_GROWTH)
+    return math.ceil(window.inferences * max(to_fill, to_tell))
 
-    The host sees a window of n inferences as overhead + true time, the device as D(n). H(n) is the host's
-    time less what the characters take on the line, as longer numbers take longer. Against the shortest
-    window, of one inference, the rest of the overhead falls out:
 
-        ratio = (D(n) - D(1)) / (H(n) - H(1)),   allowed: |ratio - 1| <= tolerance + jitter / (H(n) - H(1))
+# --- two clocks ---
 
-    where the jitter is the spread of H(1) - D(1): what the host's own timing cannot tell apart.
+
+@dataclass(frozen=True)
+class Rate:
+    """Bounds of how many seconds the device's clock counts in one of the host's."""
+
+    lowest: float
+    highest: float
+
+    def __str__(self) -> str:
+        """For messages."""
+        return f"{self.lowest:.4f} to {self.highest:.4f}"
+
+
+def clock_rate(before: Stamp, window: Stamp, after: Stamp) -> Rate:
+    """What three stamps prove about the device's clock across `window`, without any assumption on delays.
+
+    A stamp's readings d1, d2 of the device's clock were taken at true times within [sent, heard]. Hence
+
+        (d2(after) - d1(before)) / (heard(after) - sent(before)) <= rate      too much host time: a low bound
+        rate <= (d1(after) - d2(before)) / (sent(after) - heard(before))      too little: a high bound
+
+    and the window's own stamp gives another low bound. A host that is busy widens the bounds, and can do
+    nothing else. The method is that of clock synchronisation by messages both ways (RFC 5905, section 8).
     """
-    host_s = window.host_s - window.line_s - bracket.host_s
-    device_s = window.device_s - bracket.device_s
-    if host_s <= 0 or abs(device_s - host_s) > rules.clock_tolerance * host_s + bracket.jitter_s:
+    span_s = elapsed_s(before.first_us, after.last_us)
+    inner_s = elapsed_s(before.last_us, after.first_us)
+    return Rate(
+        lowest=max(
+            span_s / max(after.heard_s - before.sent_s, _RESOLUTION_S),
+            window.device_s / max(window.heard_s - window.sent_s, _RESOLUTION_S),
+        ),
+        highest=inner_s / max(after.sent_s - before.heard_s, _RESOLUTION_S),
+    )
+
+
+_RESOLUTION_S = 1e-9
+
+
+def is_proven(rate: Rate, tolerance: float) -> bool:
+    """Whether the clock certainly runs within `tolerance`; False if these stamps do not tell.
+
+    Raises ClockSuspect if it certainly does not, or runs so close to the limit that nobody could tell.
+    """
+    within = (1 - tolerance, 1 + tolerance)
+    if within[0] <= rate.lowest and rate.highest <= within[1]:
+        return True
+    if rate.lowest > within[1] or rate.highest < within[0] or rate.highest - rate.lowest < tolerance / _SHARP:
         raise ClockSuspect(
-            f"a window of {window.inferences} inferences took `{device_s:.6g}` s by the device's clock and "
-            f"`{host_s:.6g}` s by the host's",
+            f"the device's clock runs at {rate} times the host's: more than {tolerance:.0%} apart",
             hint="check the clock source and what the firmware divides its counter by",
         )
+    return False
+
+
+class _HostWatch:
+    """Reads both clocks as closely together as this computer can: of a few tries, the closest."""
+
+    def __init__(self, session: Session, rules: Rules) -> None:
+        self._session = session
+        self._enough_s = rules.clock_tolerance * rules.window_s / _SHARP
+        self._best_s = 0.0
+
+    def stamp(self) -> Stamp:
+        """The closest of some stamps; the first that is about as close as any before."""
+        tries: list[Stamp] = []
+        while len(tries) < _STAMP_ATTEMPTS:
+            tries.append(self._session.stamp())
+            if tries[-1].doubt_s <= max(self._enough_s, _NEAR_BEST * self._best_s):
+                break
+        closest = min(tries, key=lambda stamp: stamp.doubt_s)
+        self._best_s = min(self._best_s or closest.doubt_s, closest.doubt_s)
+        return closest

@@ -24,9 +24,9 @@ from tinybench.wire import (
     MemoryUse,
     Profile,
     Reply,
+    Stamp,
     Window,
     dialect_of,
-    elapsed_s,
 )
 
 _BITS_PER_BYTE_ON_LINE = 10  # 8N1
@@ -45,6 +45,7 @@ class Session:
         self._patience = dialogue.patience
         self._capabilities: Capabilities | None = None
         self._inference_s: float | None = None
+        self._tells_time = True
         self._baud = baud
 
     @classmethod
@@ -158,10 +159,10 @@ class Session:
 
     def infer(self, n: int, warmup: int) -> Window:
         """`warmup` untimed and then `n` timed inferences on the loaded input."""
-        started_s = self._clock()
+        sent_s = self._clock()
         reply = self._ask(f"infer {n} {warmup}", within_s=self._predict_s(n + warmup))
-        host_s = self._clock() - started_s
-        self._inference_s = host_s / (n + warmup)
+        heard_s = self._clock()
+        self._inference_s = (heard_s - sent_s) / (n + warmup)
         laps_us = reply.laps_us()
         if len(laps_us) != 2:  # noqa: PLR2004 - the protocol: one timestamp before the loop and one after it
             raise self._unfit(
@@ -172,9 +173,19 @@ class Session:
         starts = [line for line in reply.data if line.startswith(b"m-infer-start-")]
         if starts not in ([], [b"m-infer-start-%d" % n]):
             raise self._unfit(reply, f"it is not the answer to {n} inferences")
-        characters = len(f"infer {n} {warmup}%m-ready\r\n") + sum(len(line) + 2 for line in reply.lines)
-        line_s = characters * _BITS_PER_BYTE_ON_LINE / self._baud
-        return Window(n, elapsed_s(*laps_us), host_s, line_s, self._results(reply), _printed(reply))
+        return Window(n, Stamp(sent_s, *laps_us, heard_s), self._results(reply), _printed(reply))
+
+    def stamp(self) -> Stamp:
+        """The device's clock as it is now, by `timestamp`; where that shows nothing, by one inference."""
+        if self._tells_time:
+            sent_s = self._clock()
+            reply = self._ask("timestamp", strict=False)
+            heard_s = self._clock()
+            laps_us = reply.laps_us()
+            if len(laps_us) == 1:
+                return Stamp(sent_s, *laps_us, *laps_us, heard_s)
+            self._tells_time = False
+        return self.infer(1, 0).stamp
 
     def latencies(self, n: int, warmup: int) -> tuple[int, ...]:
         """Ticks of each of `n` inferences, timed one by one after `warmup` untimed ones."""

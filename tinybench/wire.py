@@ -182,21 +182,52 @@ class DeviceClock:
 
 
 @dataclass(frozen=True)
-class Window:
-    """One timed stretch of `inferences` equal inferences.
+class Stamp:
+    """Two readings of the device's clock (the same one, for a single look) between two of the host's.
 
-    `device_s` lies between the device's two timestamps; `host_s` between sending the command and `m-ready`,
-    so it holds warm-up, loading the tensor and printing as well, of which `line_s` is what the characters
-    take at the line's nominal speed. `results` is what is printed: rounded; `printed` is
-    the same as it was printed, digits and all.
+    The device took both after `sent_s` and before `heard_s`: a command is never acted on before it is sent,
+    and an answer never heard before it is given. How much later is unknown, and that is all there is to know.
+    """
+
+    sent_s: float
+    first_us: int
+    last_us: int
+    heard_s: float
+
+    @property
+    def device_s(self) -> float:
+        """Seconds of the device's clock between its two readings."""
+        return elapsed_s(self.first_us, self.last_us)
+
+    @property
+    def doubt_s(self) -> float:
+        """How far the host's two readings lie apart beyond what the device computed between them."""
+        return self.heard_s - self.sent_s - self.device_s
+
+
+@dataclass(frozen=True)
+class Window:
+    """One timed stretch of `inferences` equal inferences, which lies within `stamp`.
+
+    `host_s` lies between sending the command and `m-ready`, so it holds warm-up, loading the tensor and
+    printing as well. `results` is what is printed: rounded; `printed` is the same as it was printed, digits
+    and all.
     """
 
     inferences: int
-    device_s: float
-    host_s: float
-    line_s: float
+    stamp: Stamp
     results: tuple[float, ...]
     printed: tuple[str, ...] = ()
+
+    @property
+    def device_s(self) -> float:
+        """Seconds between the device's two timestamps."""
+        return self.stamp.device_s
+
+    @property
+    def host_s(self) -> float:
+        """Seconds that the host waited for the whole answer."""
+        return self.stamp.heard_s - self.stamp.sent_s
 
 
 @dataclass(frozen=True)

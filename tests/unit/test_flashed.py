@@ -18,7 +18,7 @@ from tinybench.model import Model, Operator, Quantisation, Tensor
 from tinybench.plan import FlashedCase
 from tinybench.session import Session
 from tinybench.target import Flashed
-from tinybench.wire import Window
+from tinybench.wire import Stamp, Window
 from tinybench.workload import GoldenInput, GoldenSpec, InputSpec, ModelSpec, Workload, WorkloadSpec
 
 DIGEST = "a" * 64
@@ -153,7 +153,7 @@ def test_a_load_is_read_back_on_demand(workload):
 
 
 def window(*printed):
-    return Window(1, 1.0, 1.0, 0.0, tuple(map(float, printed)), printed)
+    return Window(1, Stamp(0.0, 0, 1_000_000, 1.0), tuple(map(float, printed)), printed)
 
 
 # 33/256 = 0.12890625: rounded, cut off, and with more or fewer digits.
