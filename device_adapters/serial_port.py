@@ -7,6 +7,7 @@ be any URL that pyserial understands (`socket://host:port`, `rfc2217://…`).
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from typing import Protocol
 
 from device_adapters.serial_link import SerialLink
 from tinybench.errors import DeadlineExceeded, LinkTimeout, UsageError
+from tinybench.inventory import is_virtual
 from tinybench.links import Clock, Deadline, Lines, text
 from tinybench.target import Device, Flashed, Image, Joined, Link, Target
 
@@ -63,7 +65,7 @@ class SerialPort:
         baud = int(match[2]) if match[2] else None
         if baud == 0:
             raise UsageError(f"`{word}` has no speed", hint=f"--device {SCHEME}{match[1]}@115200")
-        return Flashed(word, match[1], baud)
+        return Flashed(word, match[1], baud, virtual=_is_virtual(match[1]))
 
     @contextmanager
     def join(self, unit: Flashed) -> Iterator[Joined]:
@@ -77,6 +79,14 @@ class SerialPort:
                 yield Joined(link, unit.baud)
             else:
                 yield find_baud(link, unit.port, clock=self._clock)
+
+
+def _is_virtual(port: str) -> bool:
+    """Whether the port is one of a virtual desk."""
+    from serial.tools import list_ports
+
+    there = os.path.realpath(port)
+    return any(seen.device == there and is_virtual(seen.serial_number) for seen in list_ports.comports())
 
 
 def find_baud(link: _Tunable, port: str, *, clock: Clock, rates: Sequence[int] = RATES) -> Joined:

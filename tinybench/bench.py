@@ -150,7 +150,7 @@ def conditions_of(planned: PlannedCase, rules: Rules) -> Conditions:
         flash_wait_states=target.flash_wait_states,
         arena_region=target.region_for("arena").name,
         weights_region=target.region_for("weights").name,
-        simulated=planned.device.simulated,
+        simulated=planned.device.simulated or planned.device.virtual,
         protocol=measure.COUNTING if planned.device.simulated else rules.protocol,
     )
 

@@ -14,6 +14,7 @@ from tinybench.results.thresholds import Thresholds
 from tinybench.results.verdict import Effect, MetricClass, Noise, Question, Summary, Word, judge, summary_of
 
 DIGESTS = ("model_sha256", "inputs_sha256")
+REHEARSED = "`rehearsed` on a virtual board, whose clock says nothing of a board"
 COMPARED: frozenset[Word] = frozenset({"improved", "regressed", "unchanged", "within noise"})
 
 
@@ -208,6 +209,8 @@ def _asked(
             yield _with(blank, "missing", why), None
         elif metric not in before:
             yield _with(blank, "new", "nothing to compare with"), None
+        elif {before[metric].kind, after[metric].kind} == {"rehearsed"}:
+            yield _with(blank, "incomparable", REHEARSED), None
         elif differences or (kind := _differing_kind(before[metric], after[metric])):
             found = differences or (kind,)
             yield _with(blank, "incomparable", "; ".join(str(difference) for difference in found)), None

@@ -25,7 +25,7 @@ def table(catalogue: Catalogue) -> Table:
                 break  # it will say the same of every target
             for device in devices:
                 port = (device.details or {}).get("port") or "-"
-                state = "virtual" if device.simulated else "ready"
+                state = "virtual" if device.simulated or device.virtual else "ready"
                 rows.append((device.id, target.part.name, name, device.unit or "-", port, state))
     return head, rows
 

@@ -24,7 +24,7 @@ from tinybench.model import Tensor
 from tinybench.plan import FlashedCase
 from tinybench.records import METRICS, Case, Conditions, Git, GoldenCheck, Host, Measurement, Provenance, Run
 from tinybench.session import Session
-from tinybench.target import Link
+from tinybench.target import Flashed, Link
 from tinybench.wire import STREAMING, Window
 from tinybench.workload import GoldenInput, Workload
 
@@ -65,7 +65,7 @@ def _events(case: FlashedCase, bench: Bench, rules: Rules, host: Host, git: Git 
         return Run(
             run_id=run_id,
             case=_case_of(case, learnt),
-            conditions=_conditions(rules),
+            conditions=_conditions(case.device, rules),
             provenance=Provenance(
                 tinybench=__version__,
                 started=started,
@@ -102,7 +102,10 @@ def _events(case: FlashedCase, bench: Bench, rules: Rules, host: Host, git: Git 
         return
     yield Checked(case, learnt.golden)
     latency = Measurement(
-        metric="latency", kind="measured", unit=METRICS["latency"].unit, samples=latencies_s
+        metric="latency",
+        kind="rehearsed" if case.device.virtual else "measured",
+        unit=METRICS["latency"].unit,
+        samples=latencies_s,
     )
     made = record((latency, *model_measurements(case.workload)), None)
     bench.store.append(made)
@@ -120,14 +123,14 @@ def _case_of(case: FlashedCase, learnt: _Learnt) -> Case:
     )
 
 
-def _conditions(rules: Rules) -> Conditions:
+def _conditions(unit: Flashed, rules: Rules) -> Conditions:
     return Conditions(
         core=UNKNOWN,
         clock_hz=0,
         caches=UNKNOWN,
         arena_region=UNKNOWN,
         weights_region=UNKNOWN,
-        simulated=False,
+        simulated=unit.virtual,
         protocol=rules.protocol,
     )
 

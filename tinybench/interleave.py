@@ -207,7 +207,7 @@ class _Pair:
             case, image, clean, started=self._started, host=self._host, git=self._git
         )
         conditions = bench.conditions_of(case, self._on.rules)
-        if not conditions.simulated:
+        if not case.device.simulated:
             protocol = f"{conditions.protocol}, each alternating with one of another image"
             conditions = conditions.model_copy(update={"protocol": protocol})
         sides = {self._ids[0]: f"base of {self._ids[1]}", self._ids[1]: f"compared with {self._ids[0]}"}

@@ -21,6 +21,8 @@ from tinybench.errors import SetupError, UsageError
 from tinybench.records import Record
 from tinybench.target import Target
 
+VIRTUAL = "VIRTUAL"  # stands in the id of every unit of a virtual desk, and in no maker's serial number
+
 
 class Unit(Record):
     """One board on this desk, as a person or a scan wrote it down."""
@@ -103,6 +105,11 @@ def port_of(uid: str, ports: Iterable[SeenPort], interface: int = 0) -> str | No
     matching = [port for port in ports if port.serial_number and _same_unit(uid, port.serial_number)]
     matching.sort(key=lambda port: (_interface(port.location), port.device))
     return matching[interface].device if interface < len(matching) else None
+
+
+def is_virtual(uid: str | None) -> bool:
+    """Whether a unit's id is of a virtual desk, where every probe and port says so."""
+    return VIRTUAL in (uid or "").upper()
 
 
 def _same_unit(uid: str, serial_number: str) -> bool:

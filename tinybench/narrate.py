@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from tinybench.bench import Built, Checked, Event, Failed, Recorded, Retried, Skipped, Started
 from tinybench.plan import Buildable, FlashedCase, Plan, PlannedCase
 from tinybench.records import Gap, Run
-from tinybench.target import Image
+from tinybench.target import Device, Image
 from tinybench.units import brief, show
 
 Table = tuple[Sequence[str], list[Sequence[str]]]
@@ -49,8 +49,14 @@ def name(case: PlannedCase | FlashedCase) -> str:
     """`vww01 with reference on nucleo-f746 (virtual)`."""
     if isinstance(case, FlashedCase):
         return f"{case.workload.spec.id} on {case.device.id}, as it is flashed"
-    where = f"{case.target.name} (virtual)" if case.device.simulated else case.device.id
+    where = _place(case.device)
     return f"{case.workload.spec.id} with {case.engine.name} on {where}"
+
+
+def _place(device: Device) -> str:
+    if device.simulated:
+        return f"{device.target.name} (virtual)"
+    return f"{device.id} (virtual desk)" if device.virtual else device.id
 
 
 def why(gap: Gap) -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-Kind = Literal["measured", "counted", "estimated"]
+# measured: a real clock or instrument. counted: exact. estimated: a model's. rehearsed: the clock of a unit
+# of a virtual desk, which proves that the way to a number works and says nothing of any board.
+Kind = Literal["measured", "counted", "estimated", "rehearsed"]
 Better = Literal["lower", "higher", "neither"]
 
 
@@ -84,7 +86,7 @@ class Conditions(Record):
     supply_mv: int | None = None
     arena_region: str
     weights_region: str
-    simulated: bool
+    simulated: bool = Field(description="the device was virtual: nothing of it was measured")
     protocol: str
 
 
@@ -236,6 +238,15 @@ class Run(Record):
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
     )
+
+    @model_validator(mode="after")
+    def _nothing_virtual_was_measured(self) -> Run:
+        """Answers are the same on a virtual board; its clock, or an instrument beside it, shows nothing of one."""
+        if self.conditions.simulated:
+            for measurement in self.measurements:
+                if measurement.kind == "measured" and measurement.metric != "accuracy":
+                    raise ValueError(f"`{measurement.metric}` of a virtual device cannot be `measured`")
+        return self
 
     def measurement(self, metric: str) -> Measurement | None:
         """The measurement of `metric`, or None if this Run has none."""

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from pydantic import Field, model_validator
 
 from tinybench.models.arena import ArenaPlan
-from tinybench.records import MemoryMap, Record, Toolchain
+from tinybench.records import Kind, MemoryMap, Record, Toolchain
 
 
 class Region(Record):
@@ -108,7 +108,11 @@ class Target(Record):
 
 @dataclass(frozen=True)
 class Device:
-    """One reachable unit of a Target: this board on this desk, or a virtual one."""
+    """One reachable unit of a Target: this board on this desk, or a virtual one.
+
+    `simulated`: it has no clock worth reading, its instructions may be counted. `virtual`: it keeps time as a
+    board does and yet is none, as the units of a virtual desk.
+    """
 
     id: str
     target: Target
@@ -116,6 +120,12 @@ class Device:
     simulated: bool
     unit: str | None = None
     details: Mapping[str, str] | None = None
+    virtual: bool = False
+
+    @property
+    def kind_of_times(self) -> Kind:
+        """What kind of numbers this device's clock, or an instrument beside it, gives."""
+        return "rehearsed" if self.virtual or self.simulated else "measured"
 
 
 ImageKind = Literal["clean", "instrumented"]
@@ -165,11 +175,13 @@ class Flashed:
     """A unit that already runs firmware, from anyone: nothing is known of it but where it can be reached.
 
     `id` is the word by which it was named; `baud` is None where the line's speed has to be found out.
+    `virtual`: it is a unit of a virtual desk, whose times are of no board.
     """
 
     id: str
     port: str
     baud: int | None = None
+    virtual: bool = False
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,7 @@ class PyocdAdapter:
                         simulated=False,
                         unit=probe["uid"],
                         details=details,
+                        virtual=inventory.is_virtual(probe["uid"]),
                     )
                 )
         return tuple(devices)

@@ -159,8 +159,8 @@ def test_the_matrix_counts_only_workloads_that_both_engines_ran(engines):
 
 def test_a_matrix_holds_one_metric_of_one_kind(run_of):
     mixed = [
-        run_of(engine="reference", measurements=(run_of.measured("latency", 0.2),)),
-        run_of(engine="tflm", measurements=(run_of.estimated("latency", 0.1, 0.1),)),
+        run_of(engine="reference", simulated=False, measurements=(run_of.measured("latency", 0.2),)),
+        run_of(engine="tflm", simulated=False, measurements=(run_of.estimated("latency", 0.1, 0.1),)),
     ]
     assert (
         "instructions per inference (counted)"

@@ -70,9 +70,11 @@ def test_kinds_have_columns_of_their_own_and_worlds_have_tables_of_their_own(run
         assert [c.badge.kind for c in latency] == [kind]
         assert len(table(report, table_id).rows) == 1
     both = run_of(
-        engine="both", measurements=(run_of.measured("latency", 0.2), run_of.estimated("latency", 0.3, 0.1))
+        engine="both",
+        simulated=False,
+        measurements=(run_of.measured("latency", 0.2), run_of.estimated("latency", 0.3, 0.1)),
     )
-    titles = [(c.title, c.badge.kind) for c in table(report_of(both), "answers-virtual").columns if c.badge]
+    titles = [(c.title, c.badge.kind) for c in table(report_of(both), "answers-boards").columns if c.badge]
     assert titles[:2] == [("Latency", "measured"), ("Latency", "estimated")]
 
 

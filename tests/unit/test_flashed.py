@@ -96,6 +96,16 @@ def measured(workload, image=FOREIGN, faults=None, line=None, words=None, **opti
     return last, firmware
 
 
+def test_firmware_on_a_virtual_desk_is_marked_and_its_times_are_rehearsed(workload):
+    firmware = FakeFirmware(FOREIGN)
+    kept = []
+    case = FlashedCase(workload, replace(UNIT, virtual=True), FakePort(firmware))
+    *_, last = flashed.run([case], Bench(build=None, store=kept, clock=firmware.clock, timeout_s=3600))
+    assert isinstance(last, Recorded), last
+    assert last.run.measurement("latency").kind == "rehearsed"
+    assert last.run.conditions.simulated
+
+
 def test_foreign_firmware_is_timed_in_five_windows_of_ten_seconds(workload):
     last, firmware = measured(workload)
     assert isinstance(last, Recorded), last

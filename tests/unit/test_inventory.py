@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinybench.errors import SetupError, UsageError
-from tinybench.inventory import Bench, SeenPort, SeenProbe, Unit, add, load, path, port_of, propose
+from tinybench.inventory import (
+    Bench,
+    SeenPort,
+    SeenProbe,
+    Unit,
+    add,
+    is_virtual,
+    load,
+    path,
+    port_of,
+    propose,
+)
 from tinybench.target import Core, Region, Target
 
 ALL_USES = ("vectors", "text", "weights", "data", "arena", "stack")
@@ -127,3 +138,16 @@ def test_what_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SetupError, match="cannot write"):
         add(tmp_path / "file" / "bench.toml", [Unit(id="a", target="x")])
+
+
+@pytest.mark.parametrize(
+    ("uid", "virtual"),
+    [
+        ("066DVIRTUALF74600000001", True),
+        ("1102virtualn52800000001", True),
+        ("0669FF535155878281153024", False),
+        (None, False),
+    ],
+)
+def test_a_unit_of_a_virtual_desk_says_so(uid: str | None, virtual: bool) -> None:
+    assert is_virtual(uid) is virtual

@@ -25,7 +25,7 @@ _SECTIONS: tuple[tuple[str, tuple[Word, ...]], ...] = (
 def as_markdown(runs: Runs, comparison: Comparison | None = None) -> str:
     """The comparison if there is one, then every number of the Runs."""
     parts = [comparison_markdown(comparison)] if comparison else []
-    rows = [_number(row) for row in rows_of(runs)]
+    rows = [_number(row) for row in rows_of(runs, rehearsed=True)]
     if rows:
         header = ("Workload", "Engine", "Target", "Metric", "Median", "n", "Kind")
         parts.append("## Numbers\n\n" + _table(header, rows))

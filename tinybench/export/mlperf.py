@@ -46,7 +46,7 @@ def files_of(run: Run) -> Mapping[str, str]:
 
 
 def latency_of(run: Run) -> Measurement | None:
-    """What can be exported: measured on a device. Neither an estimate nor a simulation has a latency here."""
+    """What can be exported: measured on a board. No estimate, simulation or rehearsal has a latency here."""
     latency = run.measurement("latency")
     if run.failure is not None or run.conditions.simulated or latency is None or latency.kind != "measured":
         return None

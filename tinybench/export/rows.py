@@ -25,8 +25,12 @@ class Row:
         return "/".join([*self.case[:3], *(f"{name}={value}" for name, value in self.case.options)])
 
 
-def rows_of(runs: Runs) -> Iterator[Row]:
-    """Every measurement of every Run; failed Runs have none."""
+def rows_of(runs: Runs, *, rehearsed: bool = False) -> Iterator[Row]:
+    """Every measurement of every Run; failed Runs have none.
+
+    What was rehearsed on a virtual board is only for formats that show the kind beside every number.
+    """
     for run in runs:
         for measurement in run.measurements:
-            yield Row(run, key_of(run.case), measurement, summary_of(measurement))
+            if rehearsed or measurement.kind != "rehearsed":
+                yield Row(run, key_of(run.case), measurement, summary_of(measurement))

@@ -21,7 +21,7 @@ class Badge:
     """What kind of number or answer this is, in a word or two."""
 
     text: str
-    kind: Literal["measured", "counted", "estimated", "simulated", "published", "verdict"]
+    kind: Literal["measured", "counted", "estimated", "rehearsed", "simulated", "published", "verdict"]
     tone: Tone = "plain"
 
 

@@ -2,7 +2,7 @@
 
 `results/baselines/<name>.json` has one line per measurement, so that a diff shows what moved. At most 101
 samples of a measurement are kept: evenly spaced order statistics, from which the median and its interval
-are as good as from all.
+are as good as from all. What was rehearsed on a virtual board is left out.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def baseline_of(name: str, side: Side, note: str = "") -> Baseline:
         raise UsageError(
             f"`{name}` cannot be a baseline's name", hint="letters, digits, dot, dash, underscore"
         )
-    answers = sorted((a for a in side.answers if a.measurements), key=lambda answer: answer.key)
+    answers = sorted((a for a in side.answers if _kept(a)), key=lambda answer: answer.key)
     if not answers:
         raise UsageError(f"`{side.label}` has no numbers to set as a baseline", hint="tinybench run")
     return Baseline(name=name, note=note, entries=tuple(map(_entry, answers)))
@@ -75,9 +75,14 @@ def _entry(answer: Answer) -> BaselineEntry:
         unit=answer.unit,
         measurements=tuple(
             measurement.model_copy(update={"samples": _thinned(measurement.samples)})
-            for _, measurement in sorted(answer.measurements.items())
+            for measurement in _kept(answer)
         ),
     )
+
+
+def _kept(answer: Answer) -> list[Measurement]:
+    """What a baseline is made of, by metric."""
+    return [m for _, m in sorted(answer.measurements.items()) if m.kind != "rehearsed"]
 
 
 def _thinned(samples: Sequence[float]) -> tuple[float, ...]:

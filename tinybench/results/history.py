@@ -60,7 +60,8 @@ class Series:
 def history(runs: Runs, *, metrics: Sequence[str] | None = None, change_points: bool = True) -> list[Series]:
     """Every series in the store, of the named metrics or of all, ordered by Case, board unit and metric.
 
-    Runs whose conditions or digests differ are in different series of the same Case.
+    Runs whose conditions or digests differ are in different series of the same Case. What was rehearsed on a
+    virtual board has no history.
 
     Raises:
         SetupError: change points are wanted and ruptures (the extra `history`) is missing.
@@ -106,6 +107,7 @@ def _grouped(runs: Runs, metrics: Sequence[str] | None) -> Iterator[tuple[Group,
     import numpy as np
 
     columns = runs.source.columns(runs.entries)
+    columns = columns.picked(columns.kind != "rehearsed")
     if metrics is not None:
         columns = columns.picked(np.isin(columns.metric.astype(str), list(metrics)))
     medians = columns.medians()

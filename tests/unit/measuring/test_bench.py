@@ -102,6 +102,17 @@ def test_a_case_on_a_virtual_board_has_counts_and_says_that_it_is_simulated(desk
     assert run.provenance.simulator == "fake 1.0"
 
 
+def test_a_unit_of_a_virtual_desk_is_marked_and_its_times_are_rehearsed(desk):
+    case, on = setup(desk, lambda image: desk.firmware(image.kind))
+    case = replace(case, device=replace(case.device, unit="066FVIRTUALF746000000001", virtual=True))
+    run = list(bench.run([case], on))[-1].run
+    assert run.measurement("latency").kind == "rehearsed"
+    assert {m.kind for m in run.measurements if m.metric != "latency"} == {"counted"}
+    assert run.conditions.simulated
+    assert run.conditions.protocol == on.rules.protocol
+    assert Run.model_validate_json(run.model_dump_json()) == run
+
+
 def test_two_simulated_runs_differ_in_nothing_that_was_counted(desk):
     runs = []
     for _ in range(2):

@@ -41,10 +41,11 @@ def make_run(stored_run: Run) -> Callable[..., Run]:
         measurements = () if failure else stored_run.measurements
         if only is not None:
             measurements = tuple(m for m in measurements if m.metric in only)
+        virtual = {"measured": "rehearsed"} if (conditions or {}).get("simulated") else {}
         changed = tuple(
             Measurement(
                 metric=m.metric,
-                kind=(kinds or {}).get(m.metric, m.kind),
+                kind=(kinds or {}).get(m.metric, virtual.get(m.kind, m.kind)),
                 unit=m.unit,
                 samples=(samples or {}).get(m.metric, m.samples),
             )
