@@ -241,7 +241,7 @@ class Run(Record):
 
     @model_validator(mode="after")
     def _nothing_virtual_was_measured(self) -> Run:
-        """Answers are the same on a virtual board; its clock, or an instrument beside it, shows nothing of one."""
+        """Its answers are a real board's; its clock, or an instrument beside it, shows nothing of one."""
         if self.conditions.simulated:
             for measurement in self.measurements:
                 if measurement.kind == "measured" and measurement.metric != "accuracy":
