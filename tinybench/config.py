@@ -34,6 +34,9 @@ class Settings(Record):
         default=(), description="folders with engines, boards and workloads of your own"
     )
     engine: tuple[str, ...] = Field(default=("reference",), description="engines to run when none is named")
+    engine_option: tuple[str, ...] = Field(
+        default=(), description="options of engines, `NAME.key=value`; those of flags come after a file's"
+    )
     device: tuple[str, ...] = Field(default=(), description="devices to use when none is named")
     toolchain: Literal["gcc", "zig"] | None = Field(
         default=None, description="compiler to use; the first found if unset"
@@ -46,7 +49,11 @@ class Settings(Record):
     )
 
 
-_LISTS = {"plugins": os.pathsep, "engine": ",", "device": ","}
+_LISTS = {"plugins": os.pathsep, "engine": ",", "engine_option": ",", "device": ","}
+
+
+# Settings of which each layer adds to those below it, where others replace them.
+_ADDING = frozenset({"engine_option"})
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,12 @@ def load(flags: Mapping[str, Any], *, environ: Mapping[str, str], cwd: Path) -> 
                 raise UsageError(
                     f"{origin}: unknown setting `{key}`", hint=did_you_mean(key, Settings.model_fields)
                 )
-            merged[key], origins[key] = value, origin
+            added = (
+                (*merged.get(key, ()), *value)
+                if key in _ADDING and isinstance(value, list | tuple)
+                else value
+            )
+            merged[key], origins[key] = added, origin
     try:
         return Config(Settings.model_validate(merged), origins)
     except ValidationError as error:
@@ -134,4 +146,12 @@ def _relative_to(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
         changed["results"] = str(folder / changed["results"])
     if isinstance(changed.get("plugins"), list):
         changed["plugins"] = [folder / str(path) for path in changed["plugins"]]
+    if isinstance(changed.get("engine_option"), list):
+        changed["engine_option"] = [_path_option(folder, str(word)) for word in changed["engine_option"]]
     return changed
+
+
+def _path_option(folder: Path, word: str) -> str:
+    """An engine option as written in a file: one whose key is `path` is a path like the others."""
+    name, equals, value = word.partition("=")
+    return f"{name}={folder / value.strip()}" if equals and name.strip().endswith(".path") else word

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Literal
 
+from tinybench import engine_options
 from tinybench.engine import Engine
 from tinybench.errors import DeviceError, DeviceNotFound, SetupError, UsageError, did_you_mean
 from tinybench.fetch import Fetcher
+from tinybench.models.cut import before_softmax, without_softmax
 from tinybench.models.loading import resolve
 from tinybench.models.oracle import Oracle
 from tinybench.plugins import Catalogue
@@ -17,13 +20,16 @@ from tinybench.records import Gap
 from tinybench.target import Adapter, Device, Flashed, JoinsFlashed, Target
 from tinybench.workload import SuiteEntry, Workload
 
+Cut = Literal["auto", "softmax", "never"]
+
 
 @dataclass(frozen=True)
 class Selection:
     """What the user asked for, in the words of the command line; each word may be a comma list.
 
     `devices` are targets by name or alias, or one unit by its id. `adapter` forces one where several reach
-    the same device.
+    the same device. `cut` says whether models lose their last SOFTMAX: where one of the engines needs it
+    (`auto`), everywhere, or nowhere; all engines of a workload run the same model.
     """
 
     suites: tuple[str, ...] = ()
@@ -34,6 +40,7 @@ class Selection:
     adapter: str | None = None
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     verify_load: bool = False
+    cut: Cut = "auto"
 
 
 @dataclass(frozen=True)
@@ -85,11 +92,14 @@ def plan(selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: O
     flashed: list[FlashedCase] = []
     gaps: list[Gap] = []
     notes: list[str] = []
-    for task in _tasks(entries, catalogue, fetcher, oracle):
+    for whole in _tasks(entries, catalogue, fetcher, oracle):
+        task = _comparable(
+            whole, engines, [d.target for _, d in places], cut=selection.cut, fetcher=fetcher, oracle=oracle
+        )
         notes += task.notes
         for adapter_of_unit, unit in units.values():
             if task.gap is None:
-                case = FlashedCase(task.wanted, unit, adapter_of_unit, selection.verify_load)
+                case = FlashedCase(whole.wanted, unit, adapter_of_unit, selection.verify_load)
                 flashed.append(case)
             else:
                 gaps.append(Gap(workload=task.name, engine="flashed", target=unit.id, reason=task.gap))
@@ -97,7 +107,8 @@ def plan(selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: O
             target = device.target
             reason = task.gap or engine.refuses(task.wanted, target)
             if reason is None:
-                cases.append(PlannedCase(task.wanted, engine, target, device, adapter, selection.options))
+                options = {**selection.options, **task.options, **engine_options.identifying(engine)}
+                cases.append(PlannedCase(task.wanted, engine, target, device, adapter, options))
             else:
                 gaps.append(Gap(workload=task.name, engine=engine.name, target=target.name, reason=reason))
     return Plan(tuple(cases), tuple(gaps), tuple(dict.fromkeys(notes)), tuple(flashed))
@@ -124,7 +135,10 @@ def buildable(
     targets = {target.name: target for target in map(catalogue.target, _devices(selection))}
     found: list[Buildable] = []
     gaps: list[Gap] = []
-    for task in _tasks(entries, catalogue, fetcher, oracle):
+    for whole in _tasks(entries, catalogue, fetcher, oracle):
+        task = _comparable(
+            whole, engines, list(targets.values()), cut=selection.cut, fetcher=fetcher, oracle=oracle
+        )
         for engine, target in itertools.product(engines, targets.values()):
             reason = task.gap or engine.refuses(task.wanted, target)
             if reason is None:
@@ -142,6 +156,7 @@ class _Task:
     workload: Workload | None = None
     gap: str | None = None
     notes: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def wanted(self) -> Workload:
@@ -163,6 +178,44 @@ def _tasks(
             task = _Task(resolved.workload.spec.id, resolved.workload, notes=resolved.notes)
         tasks.setdefault(task.name, task)
     return tuple(tasks.values())
+
+
+def _comparable(
+    task: _Task,
+    engines: Sequence[Engine],
+    targets: Sequence[Target],
+    *,
+    cut: Cut,
+    fetcher: Fetcher,
+    oracle: Oracle | None,
+) -> _Task:
+    """The task with the one model that all engines run: cut before its SOFTMAX where `cut` says so.
+
+    With `auto`, that is where an engine refuses the whole model and takes the cut one. Raises SetupError if
+    `softmax` is asked for and there is no oracle to judge the cut model.
+    """
+    workload = task.workload
+    if workload is None or cut == "never" or before_softmax(workload.model) is None:
+        return task
+    if cut == "softmax":
+        return _cut(task, without_softmax(workload, oracle, fetcher.keep), "as was asked")
+    needy = [
+        (engine, target)
+        for engine, target in itertools.product(engines, targets)
+        if engine.refuses(workload, target) is not None
+    ]
+    if not needy or oracle is None:
+        return task
+    shorter = without_softmax(workload, oracle, fetcher.keep)
+    helped = [engine.name for engine, target in needy if engine.refuses(shorter, target) is None]
+    if not helped:
+        return task
+    return _cut(task, shorter, f"`{helped[0]}` has none")
+
+
+def _cut(task: _Task, workload: Workload, why: str) -> _Task:
+    note = f"`{workload.spec.id}` runs without its last SOFTMAX in every engine: {why}"
+    return replace(task, workload=workload, notes=(*task.notes, note), options={"cut": "softmax"})
 
 
 def _entries(selection: Selection, catalogue: Catalogue) -> tuple[SuiteEntry, ...]:

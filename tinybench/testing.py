@@ -153,6 +153,7 @@ def check_engine(
     numbered = {int(match[1]) for symbol in symbols if (match := _OPERATOR.match(symbol))}
     missing = sorted(set(range(len(sources.operators))) - numbered)
     assert not missing, f"the image of `{engine.name}` lacks the functions of operators {missing}"
+    build(workload, engine, target, "instrumented")
     _check_running(engine, workload, image, adapter, target)
 
 

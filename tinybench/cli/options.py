@@ -23,6 +23,9 @@ Workloads = Annotated[
     list[str] | None, typer.Option("--workload", "-w", help="Workloads beside the suites'.")
 ]
 Engines = Annotated[list[str] | None, typer.Option("--engine", "-e", help="Engines to compare.")]
+EngineOptions = Annotated[
+    list[str] | None, typer.Option("--engine-option", help="NAME.key=value, an option of an engine; repeat.")
+]
 Devices = Annotated[list[str] | None, typer.Option("--device", "-d", help="Boards by name.")]
 Simulate = Annotated[bool, typer.Option("--simulate", help="On the virtual twin: counts, never times.")]
 Results = Annotated[str | None, typer.Option("--results", help="Folder or URL of the result store.")]
@@ -31,6 +34,20 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stder
 Timeout = Annotated[float | None, typer.Option("--timeout", help="Deadline of one case in seconds.")]
 Plugins = Annotated[
     list[Path] | None, typer.Option("--plugins", help="Folder of boards, engines, … of yours.")
+]
+
+
+class Cutting(StrEnum):
+    """What becomes of models that end in a SOFTMAX."""
+
+    AUTO = "auto"
+    SOFTMAX = "softmax"
+    NEVER = "never"
+
+
+CutModels = Annotated[
+    Cutting,
+    typer.Option("--cut", help="Run models without their last SOFTMAX: where an engine needs it, or always."),
 ]
 
 
@@ -59,12 +76,13 @@ def settings_of(**flags: Any) -> Settings:
 
 def catalogue_of(settings: Settings) -> Catalogue:
     """Everything that can be named, the user's own folders included."""
+    from tinybench import engine_options
     from tinybench.plugins import discover
 
     for folder in settings.plugins:
         if not folder.is_dir():
             raise UsageError(f"plug-in folder `{folder}` does not exist")
-    catalogue = discover(settings.plugins)
+    catalogue = engine_options.applied(discover(settings.plugins), settings.engine_option)
     for broken in catalogue.broken:
         talk(f"warning: {broken.origin}: {broken.reason}")
     return catalogue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import os
 from collections.abc import Callable, Generator, Mapping
@@ -25,7 +24,10 @@ from tinybench.cli.judging import (
 )
 from tinybench.cli.options import (
     AsJson,
+    CutModels,
+    Cutting,
     Devices,
+    EngineOptions,
     Engines,
     Plugins,
     Quiet,
@@ -73,8 +75,10 @@ def run_(
     suite: Suites = None,
     workload: Workloads = None,
     engine: Engines = None,
+    engine_option: EngineOptions = None,
     device: Devices = None,
     simulate: Simulate = False,
+    cut: CutModels = Cutting.AUTO,
     verify_load: VerifyLoad = False,
     pack: Pack = None,
     unlock: Unlock = False,
@@ -95,7 +99,13 @@ def run_(
     from tinybench.store import Store
 
     settings = settings_of(
-        engine=engine, device=device, toolchain=toolchain, timeout_s=timeout, results=results, plugins=plugins
+        engine=engine,
+        engine_option=engine_option,
+        device=device,
+        toolchain=toolchain,
+        timeout_s=timeout,
+        results=results,
+        plugins=plugins,
     )
     say = silence if quiet else talk
     store = Store(settings.results)
@@ -104,7 +114,8 @@ def run_(
     given = {"cache": str(settings.cache_dir)}
     given |= {"pack": str(pack)} if pack else {}
     given |= {"unlock": ""} if unlock else {}
-    plan = _plan(settings, suite, workload, simulate=simulate, say=say, given=given, verify_load=verify_load)
+    selection = _selection(settings, suite, workload, simulate=simulate, cut=cut, verify_load=verify_load)
+    plan = _plan(settings, selection, say=say, given=given)
     build = _builder(settings) if plan.cases else _nothing_to_build
     tools = bench.Bench(build=build, store=store, timeout_s=settings.timeout_s)
     courses: tuple[Generator[Event, None, None], ...] = (
@@ -147,16 +158,18 @@ def plan_(
     suite: Suites = None,
     workload: Workloads = None,
     engine: Engines = None,
+    engine_option: EngineOptions = None,
     device: Devices = None,
     simulate: Simulate = False,
+    cut: CutModels = Cutting.AUTO,
     plugins: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what `run` would do, and what it would not and why."""
     from tinybench import bench, narrate
 
-    settings = settings_of(engine=engine, device=device, plugins=plugins)
-    plan = _plan(settings, suite, workload, simulate=simulate, say=talk)
+    settings = settings_of(engine=engine, engine_option=engine_option, device=device, plugins=plugins)
+    plan = _plan(settings, _selection(settings, suite, workload, simulate=simulate, cut=cut), say=talk)
     if as_json:
         cases = [bench.case_of(planned) for planned in plan.cases]
         print_json(document("tinybench.plan", cases=cases, gaps=plan.gaps, notes=plan.notes))
@@ -170,7 +183,9 @@ def build_(
     suite: Suites = None,
     workload: Workloads = None,
     engine: Engines = None,
+    engine_option: EngineOptions = None,
     device: Devices = None,
+    cut: CutModels = Cutting.AUTO,
     toolchain: Toolchain = None,
     plugins: Plugins = None,
     quiet: Quiet = False,
@@ -180,10 +195,12 @@ def build_(
     from tinybench import narrate
     from tinybench.plan import buildable
 
-    settings = settings_of(engine=engine, device=device, toolchain=toolchain, plugins=plugins)
+    settings = settings_of(
+        engine=engine, engine_option=engine_option, device=device, toolchain=toolchain, plugins=plugins
+    )
     say = silence if quiet else talk
     catalogue = catalogue_of(settings)
-    selection = _selection(settings, suite, workload)
+    selection = _selection(settings, suite, workload, cut=cut)
     wanted, gaps = buildable(selection, catalogue, fetcher_of(settings, catalogue, say), _oracle(settings))
     for gap in gaps:
         say(f"gap      {narrate.why(gap)}")
@@ -214,7 +231,13 @@ def _alternating(
 
 
 def _selection(
-    settings: Settings, suite: list[str] | None, workload: list[str] | None, *, simulate: bool = False
+    settings: Settings,
+    suite: list[str] | None,
+    workload: list[str] | None,
+    *,
+    simulate: bool = False,
+    cut: Cutting = Cutting.AUTO,
+    verify_load: bool = False,
 ) -> Selection:
     from tinybench.plan import Selection
 
@@ -224,24 +247,21 @@ def _selection(
         engines=settings.engine,
         devices=settings.device,
         simulate=simulate,
+        verify_load=verify_load,
+        cut=cut.value,
     )
 
 
 def _plan(
     settings: Settings,
-    suite: list[str] | None,
-    workload: list[str] | None,
+    selection: Selection,
     *,
-    simulate: bool,
     say: Callable[[str], None],
     given: Mapping[str, str] = _NOTHING,
-    verify_load: bool = False,
 ) -> Plan:
     from tinybench.plan import plan
 
     catalogue = catalogue_of(settings).configured(given)
-    selection = _selection(settings, suite, workload, simulate=simulate)
-    selection = dataclasses.replace(selection, verify_load=verify_load)
     made = plan(selection, catalogue, fetcher_of(settings, catalogue, say), _oracle(settings))
     for note in made.notes:
         say(f"model    {note}")

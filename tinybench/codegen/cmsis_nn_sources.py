@@ -20,6 +20,7 @@ from tinybench.errors import SetupError, UsageError, WrongDigest
 from tinybench.wheels import Unavailable
 
 VARIABLE = "CMSIS_NN_PATH"
+OPTION = "cmsis-nn.path"
 
 # Folders of CMSIS-NN whose int8 kernels are called, and what those call.
 _FOLDERS = (
@@ -74,23 +75,30 @@ class CmsisNn:
 
 
 def find(
-    environ: Mapping[str, str], cache: Path, *, wheel: Wheel = BAKENN, python: str = sys.executable
+    environ: Mapping[str, str],
+    cache: Path,
+    *,
+    option: Path | None = None,
+    wheel: Wheel = BAKENN,
+    python: str = sys.executable,
 ) -> CmsisNn:
-    """The sources of CMSIS-NN: those of $CMSIS_NN_PATH if it is set, else those of the wheel.
+    """The sources of CMSIS-NN: those of the user's `option` or of $CMSIS_NN_PATH, else those of the wheel.
 
-    Raises UsageError if $CMSIS_NN_PATH names something else, WrongDigest if the wheel is not the one that is
-    pinned, SetupError if it cannot be had. `python` is the interpreter whose pip asks the package index.
+    Raises UsageError if what the user names is something else, WrongDigest if the wheel is not the one that
+    is pinned, SetupError if it cannot be had. `python` is the interpreter whose pip asks the package index.
     """
+    if option is not None:
+        return _checkout(option, OPTION)
     named = environ.get(VARIABLE)
     if named:
-        return _checkout(Path(named))
+        return _checkout(Path(named), f"${VARIABLE}")
     return _released(_unpacked(cache / "cmsis-nn" / wheel.sha256[:16], wheel, python), wheel)
 
 
-def _checkout(root: Path) -> CmsisNn:
+def _checkout(root: Path, named_by: str) -> CmsisNn:
     if not (root / _HEADER).is_file():
         raise UsageError(
-            f"`${VARIABLE}` names `{root}`, which holds no `{_HEADER.as_posix()}`",
+            f"`{named_by}` names `{root}`, which holds no `{_HEADER.as_posix()}`",
             hint="set it to a checkout of CMSIS-NN, or unset it: a release is then taken from a package",
         )
     types = (root / "Include" / "arm_nn_math_types.h").read_text(encoding="utf-8", errors="replace")

@@ -13,15 +13,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from pydantic import Field
+
 from tinybench import config
 from tinybench.codegen import cmsis_nn_sources, graph_walk
 from tinybench.codegen.cmsis_nn_sources import CmsisNn
 from tinybench.codegen.graph_walk import KernelSet
 from tinybench.codegen.lowering import KERNELS, Lowered, Site, cmsis_nn
 from tinybench.engine import Sources
+from tinybench.engine_options import DOES_NOT_IDENTIFY
 from tinybench.engines import reference
 from tinybench.errors import ModelError
 from tinybench.model import Model
+from tinybench.records import Record
 from tinybench.target import Target
 from tinybench.workload import Workload
 
@@ -40,13 +44,28 @@ _UNSUITED = MappingProxyType(
 )
 
 
+class CmsisNnOptions(Record):
+    """What `--engine-option cmsis-nn.…` may set."""
+
+    path: Path | None = Field(
+        default=None,
+        description="a checkout of CMSIS-NN to use instead of the packaged release",
+        json_schema_extra=DOES_NOT_IDENTIFY,
+    )
+
+
 @dataclass(frozen=True)
 class CmsisNnEngine:
-    """Arm's kernels; `environ` may name a checkout of CMSIS-NN in CMSIS_NN_PATH."""
+    """Arm's kernels, of the checkout in its options or in CMSIS_NN_PATH, else of the packaged release."""
 
     name: str = "cmsis-nn"
     exactness: Literal["exact", "close"] = "exact"
+    options: CmsisNnOptions = field(default_factory=CmsisNnOptions)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+
+    def with_options(self, options: CmsisNnOptions) -> CmsisNnEngine:
+        """This engine with the user's options."""
+        return replace(self, options=options)
 
     def refuses(self, workload: Workload, target: Target) -> str | None:
         """Why this model or this core cannot be had, in a sentence; None if it can be built."""
@@ -61,7 +80,7 @@ class CmsisNnEngine:
         if unsuited is not None:
             raise ModelError(unsuited)
         cache = config.load({}, environ=self.environ, cwd=Path.cwd()).settings.cache_dir
-        library = cmsis_nn_sources.find(self.environ, cache)
+        library = cmsis_nn_sources.find(self.environ, cache, option=self.options.path)
         return graph_walk.generate(workload.model, into, _kernels(self.name, library, workload.model))
 
 

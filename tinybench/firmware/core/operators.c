@@ -11,15 +11,18 @@
 
 static uint32_t ticks[TB_OPERATOR_COUNT > 0 ? TB_OPERATOR_COUNT : 1];
 
+/* An object, as compilers object to `index < 0`: there are engines whose operators cannot be told apart. */
+static const uint32_t known = TB_OPERATOR_COUNT;
+
 /* Holds the start until the end replaces it: operators do not nest. */
 void tb_operator_begin(uint32_t index) {
-    if (index < TB_OPERATOR_COUNT) {
+    if (index < known) {
         ticks[index] = tb_port_ticks();
     }
 }
 
 void tb_operator_end(uint32_t index) {
-    if (index < TB_OPERATOR_COUNT) {
+    if (index < known) {
         ticks[index] = tb_port_ticks() - ticks[index];
     }
 }
@@ -36,7 +39,7 @@ static void say(uint32_t index) {
 
 void tb_operators_say(void) {
     const uint32_t count = tb_engine_operator_count();
-    for (uint32_t i = 0; i < count && i < TB_OPERATOR_COUNT; i++) {
+    for (uint32_t i = 0; i < count && i < known; i++) {
         say(i);
     }
 }
