@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 
 from tinybench import __version__, faults, measure, surroundings
 from tinybench.engine import Engine
-from tinybench.errors import DeviceError, SetupError, TinyBenchError
+from tinybench.errors import DeadlineExceeded, DeviceError, SetupError, TinyBenchError, WrongBoard
 from tinybench.latency import QUICK, Rules
 from tinybench.links import Clock, Deadline, Transcript
 from tinybench.measure import Clean, Instrumented
@@ -206,11 +206,21 @@ class _Attempt:
         try:
             return self._opened(image, work)
         except DeviceError as error:
-            if self._retried:
+            if self._retried or isinstance(error, WrongBoard) or self._time_is_up():
                 raise
             self._retried = True
-            yield Retried(self._case, error)
-        return self._opened(image, work)
+            first = error
+        yield Retried(self._case, first)
+        try:
+            return self._opened(image, work)
+        except DeadlineExceeded as late:
+            if not self._time_is_up():
+                raise
+            first.add_note(f"it was tried once more: {late.message}")
+            raise first from late
+
+    def _time_is_up(self) -> bool:
+        return self._limit is not None and self._limit.remaining_s() == 0
 
     def _opened(self, image: Image, work: Callable[[Link, Session, Image], R]) -> R:
         self._limit = self._limit or Deadline.after(self._bench.timeout_s, self._bench.clock)
@@ -288,6 +298,7 @@ def opened(
             limit=limit,
             explain_fault=lambda text: faults.explain(image.elf, faults.registers_in(text)),
         )
+        measure.check_board(session, image, case.device)  # a stranger's line is left as it is
         _speed_up(link, session, case.target)
         yield link, session
 

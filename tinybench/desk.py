@@ -8,6 +8,7 @@ from pathlib import Path
 from tinybench import inventory
 from tinybench.errors import DeviceError, SetupError
 from tinybench.plugins import Catalogue
+from tinybench.target import devices_of
 
 Table = tuple[Sequence[str], list[Sequence[str]]]
 
@@ -16,17 +17,15 @@ def table(catalogue: Catalogue) -> Table:
     """A row for each device that an adapter reaches; an adapter that cannot look says why."""
     head = ("id", "target", "adapter", "unit", "port", "state")
     rows: list[Sequence[str]] = []
+    targets = [target.part for target in catalogue.targets.values()]
     for name, found in sorted(catalogue.adapters.items()):
-        for target in catalogue.targets.values():
-            try:
-                devices = found.part.find(target.part)
-            except (DeviceError, SetupError) as error:
-                rows.append(("-", target.part.name, name, "-", "-", error.message))
-                break  # it will say the same of every target
-            for device in devices:
+        try:
+            for device in devices_of(found.part, targets):
                 port = (device.details or {}).get("port") or "-"
                 state = "virtual" if device.simulated or device.virtual else "ready"
-                rows.append((device.id, target.part.name, name, device.unit or "-", port, state))
+                rows.append((device.id, device.target.name, name, device.unit or "-", port, state))
+        except (DeviceError, SetupError) as error:
+            rows.append(("-", "-", name, "-", "-", error.message))
     return head, rows
 
 

@@ -41,6 +41,9 @@ class Patience:
 
 ExplainFault = Callable[[str], Sequence[str]]
 
+_NOISE = "what arrives is no text: is it another baud rate, a bad cable, or another program on this port?"
+_SILENT = "reset the board, and see whether it does the same again"
+
 
 class Dialogue:
     """Questions and answers over one link. Over as soon as anything raises."""
@@ -90,7 +93,9 @@ class Dialogue:
         if unasked.strip(b"\r\n\0 "):
             boot = b"m-init-done" in unasked or b"m-timestamp-mode-" in unasked
             said = "reset itself" if boot else f"said `{text(unasked[-80:]).strip()}` unasked,"
-            raise self.end(ProtocolError(f"the device {said} before `{command}`"))
+            raise self.end(
+                ProtocolError(f"the device {said} before `{command}`", hint=_hint_on((unasked,), _SILENT))
+            )
         reply = self.exchange(f"`{command}`", sent, within_s or self.patience.reply_s)
         if strict:
             self.accept(reply, but_errors=refusable)
@@ -119,7 +124,12 @@ class Dialogue:
 
     def unfit(self, reply: Reply, why: str, *, hint: str | None = None) -> TinyBenchError:
         """Ends the dialogue; the ProtocolError to raise."""
-        return self.end(ProtocolError(f"the reply to `{reply.command}` does not fit: {why}", hint=hint))
+        return self.end(
+            ProtocolError(
+                f"the reply to `{reply.command}` does not fit: {why}",
+                hint=hint or _hint_on(reply.lines, None),
+            )
+        )
 
     def end(self, error: TinyBenchError) -> TinyBenchError:
         """Ends the dialogue because of `error`, which is handed back to be raised."""
@@ -202,7 +212,15 @@ class Dialogue:
         last = f"; its last line was `{text(lines[-1][:80])}`" if lines else ""
         if self.limit.remaining_s() == 0:
             return DeadlineExceeded(f"the case's time was used up during {what}{last}")
-        return LinkTimeout(f"the device did not finish answering {what} within {within_s:.3g} s{last}")
+        return LinkTimeout(
+            f"the device did not finish answering {what} within {within_s:.3g} s{last}",
+            hint=_hint_on(lines, _SILENT),
+        )
+
+
+def _hint_on(lines: Sequence[bytes], otherwise: str | None) -> str | None:
+    """What to look at if these lines hold bytes that no firmware says."""
+    return otherwise if all(map(bytes.isascii, lines)) else _NOISE
 
 
 def _with_notes_of(silence: LinkTimeout | None, error: TinyBenchError) -> TinyBenchError:

@@ -45,13 +45,19 @@ class Function:
 
 
 def load_segments(path: Path) -> tuple[tuple[int, bytes], ...]:
-    """Load address and bytes of everything that is stored in the device, in file order."""
+    """Load address and bytes of everything that is stored in the device, in file order.
+
+    Raises BuildError if the file is no ELF file, or ends before its segments do.
+    """
     with opened(path) as elf:
-        return tuple(
-            (int(segment["p_paddr"]), bytes(segment.data()))
+        sized = tuple(
+            (int(segment["p_paddr"]), bytes(segment.data()), int(segment["p_filesz"]))
             for segment in elf.iter_segments("PT_LOAD")
             if segment["p_filesz"]
         )
+    if any(len(data) != size for _, data, size in sized):
+        raise BuildError(f"`{path}` is cut off: it has fewer bytes than its segments", hint="tinybench build")
+    return tuple((address, data) for address, data, _ in sized)
 
 
 def build_id(path: Path) -> str:

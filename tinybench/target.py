@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -204,6 +204,22 @@ class JoinsFlashed(Protocol):
 
     def join(self, unit: Flashed) -> AbstractContextManager[Joined]:
         """A pipe to the unit as it runs; leaving frees it, always."""
+
+
+@runtime_checkable
+class FindsAll(Protocol):
+    """An adapter that looks once for the units of many targets, because looking takes time."""
+
+    def find_all(self, targets: Iterable[Target]) -> Sequence[Device]:
+        """What `find` gives for each of the targets."""
+
+
+def devices_of(adapter: Adapter, targets: Iterable[Target]) -> Iterator[Device]:
+    """Every unit of these targets that `adapter` reaches."""
+    if isinstance(adapter, FindsAll):
+        yield from adapter.find_all(targets)
+    else:
+        yield from itertools.chain.from_iterable(map(adapter.find, targets))
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from device_adapters.pyocd_probe.process import ProbeProcess
 from device_adapters.serial_link import SerialLink
 from tinybench import inventory
 from tinybench.config import Settings
+from tinybench.elf import load_segments
 from tinybench.errors import (
+    BuildError,
     DeadlineExceeded,
     DeviceError,
     DeviceNotFound,
@@ -24,11 +26,12 @@ from tinybench.errors import (
 from tinybench.faults import explain
 from tinybench.target import Device, Image, Link, Target
 
-# Hard deadlines of the stages, in seconds. A Nucleo takes about 10 s for 300 KB over ST-LINK at 1 MHz.
+# Hard deadlines of the stages, in seconds. A Nucleo takes about 10 s for 300 KB over ST-LINK at 1 MHz; the
+# stages that move an image have some eight times what that takes, and what the largest sectors need to erase.
 LIST_S = 20.0
 CONNECT_S = 20.0
-LOAD_S = 120.0
-VERIFY_S = 60.0
+LOAD_S, LOAD_BYTES_PER_S = 20.0, 4_000
+VERIFY_S, VERIFY_BYTES_PER_S = 10.0, 8_000
 START_S = 10.0
 DIAGNOSE_S = 10.0
 
@@ -57,9 +60,7 @@ class PyocdAdapter:
 
     def seen(self) -> tuple[Sequence[inventory.SeenProbe], Sequence[inventory.SeenPort]]:
         """Every probe and every serial port that is plugged in; nothing is opened."""
-        with ProbeProcess() as process:
-            probes = process.ask("list", LIST_S)["probes"]
-        known = [inventory.SeenProbe(p["uid"], p["description"], p["target"]) for p in probes]
+        known = [inventory.SeenProbe(p["uid"], p["description"], p["target"]) for p in _listed()]
         return known, _ports()
 
     def find(self, target: Target) -> Sequence[Device]:
@@ -67,32 +68,40 @@ class PyocdAdapter:
 
         Lists the USB bus only; no probe is opened, no board disturbed.
         """
-        facts = probe_facts(target)
-        if facts is None:
+        return self.find_all((target,))
+
+    def find_all(self, targets: Iterable[Target]) -> Sequence[Device]:
+        """The boards of every one of `targets`, for one look at the USB bus."""
+        known = [(target, facts) for target in targets if (facts := probe_facts(target)) is not None]
+        if not known:
             return ()
         bench = inventory.load(inventory.path(_environment()))
-        with ProbeProcess() as process:
-            probes = process.ask("list", LIST_S)["probes"]
-        ports = _ports()
         units = {unit.probe: unit for unit in bench.device if unit.probe is not None}
-        devices = []
-        for probe in probes:
-            unit = units.get(probe["uid"])
-            if unit.target == target.name if unit else probe["target"] in facts.pyocd_targets:
-                port = (unit and unit.port) or inventory.port_of(probe["uid"], ports, target.serial.interface)
-                details = {"probe": probe["description"], "port": port or ""}
-                devices.append(
-                    Device(
-                        id=unit.id if unit else f"{self.name}:{probe['uid']}",
-                        target=target,
-                        adapter=self.name,
-                        simulated=False,
-                        unit=probe["uid"],
-                        details=details,
-                        virtual=inventory.is_virtual(probe["uid"]),
-                    )
-                )
-        return tuple(devices)
+        probes, ports = _listed(), _ports()
+        return tuple(
+            self._device(target, probe, units.get(probe["uid"]), ports)
+            for target, facts in known
+            for probe in probes
+            if _is_on(target, facts, probe, units.get(probe["uid"]))
+        )
+
+    def _device(
+        self,
+        target: Target,
+        probe: Mapping[str, Any],
+        unit: inventory.Unit | None,
+        ports: Sequence[inventory.SeenPort],
+    ) -> Device:
+        port = (unit and unit.port) or inventory.port_of(probe["uid"], ports, target.serial.interface)
+        return Device(
+            id=unit.id if unit else f"{self.name}:{probe['uid']}",
+            target=target,
+            adapter=self.name,
+            simulated=False,
+            unit=probe["uid"],
+            details={"probe": probe["description"], "port": port or ""},
+            virtual=inventory.is_virtual(probe["uid"]),
+        )
 
     @contextlib.contextmanager
     def open(self, device: Device, image: Image) -> Iterator[Link]:
@@ -106,7 +115,7 @@ class PyocdAdapter:
         assert facts is not None, "find() offers no device without a probe table"
         _check_fits(device.target, image)
         with contextlib.ExitStack() as held:
-            link = held.enter_context(SerialLink(_port(device), device.target.serial.baud))
+            link = held.enter_context(_serial_link(device))
             process = held.enter_context(ProbeProcess())
             self._load(process, device, facts, image, link)
             process.ask("start", START_S)
@@ -130,14 +139,27 @@ class PyocdAdapter:
             cache=str(self.cache),
         )
         if not there:
-            process.ask("load", LOAD_S, elf=str(image.elf))
-            process.ask("verify", VERIFY_S, elf=str(image.elf))
+            size = sum(len(data) for _, data in load_segments(image.elf))
+            process.ask("load", LOAD_S + size / LOAD_BYTES_PER_S, elf=str(image.elf))
+            process.ask("verify", VERIFY_S + size / VERIFY_BYTES_PER_S, elf=str(image.elf))
 
 
 def _environment() -> Mapping[str, str]:
     import os
 
     return os.environ
+
+
+def _listed() -> Sequence[Mapping[str, Any]]:
+    """Every probe on the USB bus: `uid`, `description`, and `target` as pyOCD names it, if it knows."""
+    with ProbeProcess() as process:
+        probes: list[dict[str, Any]] = process.ask("list", LIST_S)["probes"]
+    return probes
+
+
+def _is_on(target: Target, facts: ProbeFacts, probe: Mapping[str, Any], unit: inventory.Unit | None) -> bool:
+    """Whether `probe` is on a board of `target`: what a person wrote down wins over its board id."""
+    return unit.target == target.name if unit else probe["target"] in facts.pyocd_targets
 
 
 def _ports() -> list[inventory.SeenPort]:
@@ -156,11 +178,28 @@ def _port(device: Device) -> str:
     return port
 
 
-def _check_fits(target: Target, image: Image) -> None:
-    """Refuse, before any probe is touched, an image with bytes outside the target's flash."""
-    from tinybench.elf import load_segments
+def _serial_link(device: Device) -> SerialLink:
+    """The board's serial port, opened; where there is none any more, whether its probe is gone as well."""
+    try:
+        return SerialLink(_port(device), device.target.serial.baud)
+    except DeviceNotFound as missing:
+        if any(probe["uid"] == device.unit for probe in _listed()):
+            raise
+        raise DeviceNotFound(
+            f"`{device.id}` is not plugged in: neither its probe nor its serial port is there",
+            hint="plug it in again; then `tinybench devices`",
+        ) from missing
 
-    for address, data in load_segments(image.elf):
+
+def _check_fits(target: Target, image: Image) -> None:
+    """Refuse, before any probe is touched, an image that is damaged or is not all for the target's flash."""
+    try:
+        segments = load_segments(image.elf)
+    except BuildError as error:
+        raise LoadError(error.message, hint="remove it from the cache and build it again") from error
+    if not segments:
+        raise LoadError(f"`{image.elf.name}` has nothing to load", hint="tinybench build")
+    for address, data in segments:
         if not any(
             region.kind == "flash" and region.origin <= address and address + len(data) <= region.end
             for region in target.regions

@@ -230,7 +230,12 @@ class BoardProcess:
         }
 
     def _state(self) -> dict[str, Any]:
-        return {"claimed": self._owner is not None, "programmed_bytes": self._unit.programmed_bytes}
+        return {
+            "claimed": self._owner is not None,
+            "claims": self._claims,
+            "locked": self._unit.is_locked,
+            "programmed_bytes": self._unit.programmed_bytes,
+        }
 
 
 def _reached(limit: int | None, count: int) -> bool:

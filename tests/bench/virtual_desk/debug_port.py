@@ -50,12 +50,12 @@ class AccessPort(Protocol):
 class MemoryAccessPort:
     """AHB-AP: CSW, TAR, DRW, banked data; 8, 16 and 32 bits; TAR increments within 1 KiB."""
 
-    def __init__(self, core: str, debug: DebugUnit, is_refused: Callable[[int], bool]) -> None:
-        """`is_refused` says whether the chip protects an address from debuggers."""
+    def __init__(self, core: str, debug: DebugUnit, refused: Callable[[int, int], int | None]) -> None:
+        """`refused` names the first of so many bytes that the chip keeps from debuggers."""
         self._idr = _IDRS[core]
         self._wrap_bytes = _WRAP_BYTES.get(core, _SMALLEST_WRAP_BYTES)
         self._debug = debug
-        self._is_refused = is_refused
+        self._refused = refused
         self._csw = 0x23000042
         self._tar = 0
 
@@ -78,20 +78,23 @@ class MemoryAccessPort:
         return 0x40000000 <= address < 0x60000000 or address >= 0xE0000000
 
     def _read(self, address: int, size: int) -> bytes:
-        if self._is_refused(address):
-            raise AccessFault(address)
+        self._check(address, size)
         try:
             return self._debug.read(address & 0xFFFFFFFF, size)
         except BusError as error:
             raise AccessFault(address) from error
 
     def _write(self, address: int, data: bytes) -> None:
-        if self._is_refused(address):
-            raise AccessFault(address)
+        self._check(address, len(data))
         try:
             self._debug.write(address & 0xFFFFFFFF, data)
         except BusError as error:
             raise AccessFault(address) from error
+
+    def _check(self, address: int, size: int) -> None:
+        refused = self._refused(address, size)
+        if refused is not None:
+            raise AccessFault(refused)
 
     # --- registers ---
 

@@ -71,6 +71,16 @@ class VirtualBoard:
         """Bytes of flash programmed since it was plugged in."""
         return int(self._asked(wire.STATE)["programmed_bytes"])
 
+    @property
+    def claims(self) -> int:
+        """How often its probe was opened."""
+        return int(self._asked(wire.STATE)["claims"])
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether its chip keeps debuggers out."""
+        return bool(self._asked(wire.STATE)["locked"])
+
     def unplug(self) -> None:
         """kill -9: no goodbye, a stale socket is left behind."""
         self.process.send_signal(signal.SIGKILL)

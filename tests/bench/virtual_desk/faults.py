@@ -19,6 +19,7 @@ class Faults:
     readout_protected: bool = False  # STM32: RDP level 1
     protected_sectors: tuple[int, ...] = ()  # STM32: write protection
     flash_never_ready: bool = False
+    unreadable: tuple[int, ...] = ()  # addresses where the bus answers a debugger's read with an error
     stuck_at_one: tuple[tuple[int, int], ...] = ()  # (address, bits) that cannot be programmed
     serial_missing: bool = False  # a probe without a serial port
     serial_vanishes_after_bytes: int | None = None
@@ -54,5 +55,6 @@ class BoardSettings:
         """The same, back."""
         faults = dict(values["faults"])
         faults["protected_sectors"] = tuple(faults["protected_sectors"])
+        faults["unreadable"] = tuple(faults["unreadable"])
         faults["stuck_at_one"] = tuple((int(a), int(b)) for a, b in faults["stuck_at_one"])
         return BoardSettings(**{**values, "faults": Faults(**faults)})

@@ -68,8 +68,9 @@ class VirtualUnit:
         self._powered = not faults.unpowered
         self._browned_out = False
         self._locked = faults.locked
+        self._unreadable = faults.unreadable
         self._readout_protected = faults.readout_protected
-        memory = MemoryAccessPort(target.core.name, self._debug, self._is_refused)
+        memory = MemoryAccessPort(target.core.name, self._debug, self._refused)
         control = ControlAccessPort(lambda: self._locked, self._unlock, self._board.reset)
         ports = {0: memory, 1: control} if "nrf52" in settings.target else {0: memory}
         port = DebugPort(dict(ports), lambda: self._powered)
@@ -113,10 +114,16 @@ class VirtualUnit:
         """Power off for good."""
         self._board.close()
 
-    def _is_refused(self, address: int) -> bool:
-        if self._locked:
-            return True
-        return self._readout_protected and any(r.origin <= address < r.end for r in self._flash)
+    @property
+    def is_locked(self) -> bool:
+        """Whether APPROTECT keeps debuggers out."""
+        return self._locked
+
+    def _refused(self, address: int, size: int) -> int | None:
+        in_flash = any(r.origin <= address < r.end for r in self._flash)
+        if self._locked or (self._readout_protected and in_flash):
+            return address
+        return next((bad for bad in self._unreadable if address <= bad < address + size), None)
 
     def _unlock(self) -> None:
         self._erase_all()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from tinybench import bench
 from tinybench.bench import Bench, Built, Checked, Failed, Recorded, Retried, Skipped, Started
-from tinybench.errors import BuildError, DoesNotFit, SetupError
+from tinybench.errors import BuildError, DeadlineExceeded, DoesNotFit, FirmwareFault, SetupError
 from tinybench.fakes import Faults
 from tinybench.links import passed
 from tinybench.records import Gap, Run
@@ -167,6 +169,42 @@ def test_the_wrong_board_is_a_failure_of_the_bench(desk):
     case, on = setup(desk, lambda image: desk.firmware(image.kind, build_id="e" * 40))
     run = list(bench.run([case], on))[-1].run
     assert (run.failure.error, run.failure.exit_code) == ("WrongBoard", 4)
+    assert case.adapter.opened == 1, "it stays the wrong one"
+
+
+def test_a_stranger_s_line_is_left_at_its_speed(desk):
+    """A board that is not ours must still hear its owner afterwards."""
+    links = []
+
+    def make(image):
+        links.append(desk.firmware(image.kind, build_id="e" * 40))
+        return links[-1]
+
+    case, on = setup(desk, make)
+    case = replace(
+        case, target=case.target.model_copy(update={"serial": Serial(baud=115200, fastest_baud=921600)})
+    )
+    assert isinstance(list(bench.run([case], on))[-1], Failed)
+    assert not any(command.startswith("tb baud") for command in links[0].commands)
+
+
+def test_an_error_that_took_all_the_time_is_told_as_it_was(desk):
+    """An adapter that examined a silent core knows more than another attempt with no time left would say."""
+    case, on = setup(desk, lambda image: desk.firmware(image.kind, Faults(truncated="infer")), timeout_s=30.0)
+
+    @contextmanager
+    def examined(device, image):
+        with case.adapter.open(device, image) as link:
+            try:
+                yield link
+            except DeadlineExceeded as silence:
+                raise FirmwareFault("the firmware locked up") from silence
+
+    probe = SimpleNamespace(name="fake", find=case.adapter.find, open=examined)
+    run = list(bench.run([replace(case, adapter=probe)], on))[-1].run
+    assert (run.failure.error, run.failure.exit_code) == ("FirmwareFault", 4)
+    assert not run.provenance.retried
+    assert case.adapter.opened == 1
 
 
 def test_a_processor_fault_is_explained(desk):
