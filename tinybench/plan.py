@@ -17,7 +17,7 @@ from tinybench.models.loading import resolve
 from tinybench.models.oracle import Oracle
 from tinybench.plugins import Catalogue
 from tinybench.records import Gap
-from tinybench.target import Adapter, Device, Flashed, JoinsFlashed, Target
+from tinybench.target import Adapter, Device, Flashed, JoinsFlashed, Target, devices_of
 from tinybench.workload import SuiteEntry, Workload
 
 Cut = Literal["auto", "softmax", "never"]
@@ -281,16 +281,32 @@ def _places(
 def _find(name: str, selection: Selection, catalogue: Catalogue) -> tuple[Adapter, Device]:
     """The adapter and the one device that `name` means.
 
-    A target's name means its one board, or its virtual twin; anything else is the id of one unit.
+    A target's name means its one board, or its virtual twin; anything else is the id of one unit, or
+    `adapter:` and a part of its probe's id that no other has.
     """
     adapters = _adapters(selection, catalogue)
     aliases = {alias for found in catalogue.targets.values() for alias in found.part.aliases}
     if name not in catalogue.targets and name not in aliases:
-        for adapter, found in itertools.product(adapters, catalogue.targets.values()):
-            for device in adapter.find(found.part):
+        targets = [found.part for found in catalogue.targets.values()]
+        alike: list[tuple[Adapter, Device]] = []
+        for adapter in adapters:
+            for device in devices_of(adapter, targets):
                 if device.id == name:
                     return adapter, device
+                if _abbreviates(name, device):
+                    alike.append((adapter, device))
+        if len(alike) > 1:
+            ids = " or ".join(f"--device {device.id}" for _, device in alike)
+            raise UsageError(f"`{name}` means {len(alike)} boards", hint=ids)
+        if alike:
+            return alike[0]
     return _one_of_target(catalogue.target(name), adapters, selection, catalogue)
+
+
+def _abbreviates(name: str, device: Device) -> bool:
+    """Whether `name` is `adapter:part`, with a part of this device's unit."""
+    adapter, colon, part = name.partition(":")
+    return bool(colon and part) and adapter == device.adapter and part.lower() in (device.unit or "").lower()
 
 
 def _adapters(selection: Selection, catalogue: Catalogue) -> list[Adapter]:
