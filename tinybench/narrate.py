@@ -151,8 +151,9 @@ def _result(run: Run) -> Sequence[str]:
         return (case.workload, case.engine, where, "-", "failed", "-", "-", run.failure.message)
     cost, kind = _cost(run)
     equal = sum(check.equal for check in run.golden)
+    synthetic = " (synthetic weights)" if run.provenance.weights == "synthetic" else ""
     return (
-        case.workload,
+        case.workload + synthetic,
         case.engine,
         where,
         cost,

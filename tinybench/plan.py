@@ -10,7 +10,7 @@ from typing import Literal
 
 from tinybench import engine_options
 from tinybench.engine import Engine
-from tinybench.errors import DeviceError, DeviceNotFound, SetupError, UsageError, did_you_mean
+from tinybench.errors import DeviceError, DeviceNotFound, SetupError, UsageError, WrongDigest, did_you_mean
 from tinybench.fetch import Fetcher
 from tinybench.models.cut import before_softmax, without_softmax
 from tinybench.models.loading import resolve
@@ -171,13 +171,23 @@ def _tasks(
     """Every entry resolved, each workload once, in order."""
     tasks: dict[str, _Task] = {}
     for entry in entries:
-        if entry.gap is not None:
-            task = _Task(entry.task, gap=entry.gap)
-        else:
-            resolved = resolve(entry, catalogue, fetcher, oracle)
-            task = _Task(resolved.workload.spec.id, resolved.workload, notes=resolved.notes)
+        task = _task(entry, catalogue, fetcher, oracle)
         tasks.setdefault(task.name, task)
     return tuple(tasks.values())
+
+
+def _task(entry: SuiteEntry, catalogue: Catalogue, fetcher: Fetcher, oracle: Oracle | None) -> _Task:
+    if entry.gap is not None:
+        return _Task(entry.task, gap=entry.gap)
+    try:
+        resolved = resolve(entry, catalogue, fetcher, oracle)
+    except WrongDigest:
+        raise
+    except SetupError as error:
+        if not entry.optional:
+            raise
+        return _Task(entry.task, gap=f"{error.message}; {error.hint}" if error.hint else error.message)
+    return _Task(resolved.workload.spec.id, resolved.workload, notes=resolved.notes)
 
 
 def _comparable(

@@ -129,6 +129,9 @@ class Provenance(Record):
     build_id: str | None = None
     model_source: str
     model_source_sha256: str = Field(description="digest of the model file as it was published")
+    weights: Literal["trained", "synthetic"] = Field(
+        default="trained", description="synthetic: speed and memory are real, the answers mean nothing"
+    )
     oracle: str = Field(description="what judged the answers, and its version")
     simulator: str | None = None
     simulated_wall_s: float | None = Field(

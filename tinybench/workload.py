@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from tinybench.model import Model
 from tinybench.records import Record
 
+Weights = Literal["trained", "synthetic"]
 GoldenName = Literal["zeros", "random", "structured"]
 GOLDEN_NAMES: tuple[GoldenName, ...] = get_args(GoldenName)
 
@@ -38,7 +39,21 @@ class WheelSource(Record):
     licence: str
 
 
-ModelSource = Annotated[UrlSource | WheelSource, Field(discriminator="kind")]
+class SyntheticSource(Record):
+    """A model that is made on this machine: an architecture of ours with seeded weights.
+
+    `keep` below 1 prunes its filters; networks of one architecture and seed share their weights, whatever
+    their numbers and however pruned (`tinybench.making`).
+    """
+
+    kind: Literal["synthetic"]
+    architecture: str
+    seed: int = 1
+    numbers: Literal["int8", "int16x8", "float32"] = "int8"
+    keep: float = Field(default=1.0, gt=0.0, le=1.0)
+
+
+ModelSource = Annotated[UrlSource | WheelSource | SyntheticSource, Field(discriminator="kind")]
 
 
 class ModelSpec(Record):
@@ -53,11 +68,11 @@ class ModelSpec(Record):
 class InputSpec(Record):
     """How a sample is written on the wire (the MLPerf Tiny data sets' encoding).
 
-    int8: the tensor's bytes. uint8: bytes minus 128. float32: little-endian, quantised by the firmware
-    (`golden.to_tensor` says exactly how).
+    int8: the tensor's bytes. uint8: bytes minus 128. float32: little-endian, quantised by the firmware for
+    an int8 tensor (`golden.to_tensor` says exactly how), as it is for a float32 one. int16: little-endian.
     """
 
-    encoding: Literal["int8", "uint8", "float32"]
+    encoding: Literal["int8", "uint8", "float32", "int16"]
 
 
 class QualityRule(Record):
@@ -91,6 +106,7 @@ class WorkloadSpec(Record):
     protocol_id: str = Field(description="the MLPerf Tiny model id the firmware answers to `profile`")
     results: Literal["scores", "mean-squared-error"] = "scores"
     labels: tuple[str, ...] = ()
+    weights: Weights = Field(default="trained", description="synthetic: good for speed and memory only")
     model: ModelSpec
     input: InputSpec
     quality: QualityRule | None = None
@@ -100,12 +116,14 @@ class WorkloadSpec(Record):
 class SuiteEntry(Record):
     """One task of a suite: its alternatives in order of preference, the first that can be had is taken.
 
-    A task with a `gap` is not run, whatever its alternatives.
+    A task with a `gap` is not run, whatever its alternatives. A task that is `optional` becomes a gap where
+    none of its models can be had; without it, that ends the command.
     """
 
     task: str
     alternatives: tuple[str, ...] = ()
     gap: str | None = Field(default=None, description="why this task is not run yet, if it is not")
+    optional: bool = False
 
     @model_validator(mode="after")
     def _runs_or_says_why_not(self) -> SuiteEntry:

@@ -103,6 +103,11 @@ def catalogue(**changed: Any) -> Catalogue:
             suite("ad", SuiteEntry(task="ad", alternatives=("gone", "ad01-mltk"))),
             suite("gap", SuiteEntry(task="sww", alternatives=("gone",), gap="not yet")),
             suite("none", SuiteEntry(task="ad", alternatives=("gone",))),
+            suite(
+                "maybe",
+                SuiteEntry(task="ad", alternatives=("ad01-mltk",)),
+                SuiteEntry(task="sww", alternatives=("gone",), optional=True),
+            ),
             suite("unheard-of", SuiteEntry(task="ad", alternatives=("ad01-mltk", "ad99"))),
         ),
     )
@@ -153,6 +158,22 @@ def test_a_task_with_a_gap_is_not_fetched(fetcher):
         ("sww", "reference", "not yet"),
         ("sww", "other", "not yet"),
     ]
+
+
+def test_an_optional_task_that_cannot_be_had_is_a_gap_that_says_how_to_give_the_file(fetcher):
+    made = planned(fetcher, suites=("maybe",))
+    assert [workload for workload, *_ in cells(made)] == ["ad01-mltk"]
+    (gap,) = made.gaps
+    assert gap.workload == "sww"
+    assert "the model of `gone` cannot be had" in gap.reason
+    assert "put `gone.tflite` (sha256 0000" in gap.reason
+    assert "set TINYBENCH_MODELS to it" in gap.reason
+
+
+def test_an_optional_task_with_a_wrong_file_still_stops_the_plan(tmp_path):
+    (tmp_path / "gone.tflite").write_bytes(b"something else")
+    with pytest.raises(WrongDigest):
+        planned(Fetcher(Places(LENT, models=tmp_path, offline=True)), suites=("maybe",))
 
 
 def test_what_is_named_twice_is_run_once(fetcher):

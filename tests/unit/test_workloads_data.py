@@ -15,12 +15,13 @@ from tinybench.models.golden import input_tensor
 from tinybench.models.loading import load
 from tinybench.models.oracle import installed
 from tinybench.plugins import discover
-from tinybench.workload import UrlSource, WheelSource, WorkloadSpec
+from tinybench.workload import SyntheticSource, UrlSource, WheelSource, WorkloadSpec
 
 CATALOGUE = discover()
 OURS = {name: found.part for name, found in CATALOGUE.workloads.items() if found.origin == "tinybench-mcu"}
 OFFICIAL = sorted(name for name, spec in OURS.items() if isinstance(spec.model.sources[0], UrlSource))
 PACKAGED = sorted(name for name, spec in OURS.items() if isinstance(spec.model.sources[0], WheelSource))
+SYNTHETIC = sorted(name for name, spec in OURS.items() if isinstance(spec.model.sources[0], SyntheticSource))
 FOLDER = Path(workloads.__path__[0])
 
 
@@ -44,7 +45,8 @@ def test_the_five_tasks_of_mlperf_tiny():
         assert entries[task].alternatives == (f"{task}01", f"{task}01-mltk")
         assert entries[task].gap is None
         assert CATALOGUE.suite(task).entries == (entries[task],)
-    assert entries["sww"].gap
+    assert entries["sww"].alternatives == ("sww01",)
+    assert entries["sww"].optional
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
@@ -111,6 +113,19 @@ def test_official_models_give_the_recorded_outputs(name, official_models):
 @pytest.mark.parametrize("name", PACKAGED)
 def test_package_index_models_give_the_recorded_outputs(name):
     check(OURS[name], None)
+
+
+@pytest.mark.parametrize("name", SYNTHETIC)
+def test_synthetic_models_give_the_recorded_outputs(name):
+    assert OURS[name].weights == "synthetic"
+    assert "synthetic" in OURS[name].title
+    check(OURS[name], None)
+
+
+def test_nothing_synthetic_has_a_quality_and_nothing_else_is_called_synthetic():
+    for name, spec in OURS.items():
+        assert (spec.weights == "synthetic") == (name in SYNTHETIC)
+        assert name not in SYNTHETIC or spec.quality is None
 
 
 def test_package_index_models_with_float_wrappers_are_normalised():

@@ -46,11 +46,14 @@ def files_of(run: Run) -> Mapping[str, str]:
 
 
 def latency_of(run: Run) -> Measurement | None:
-    """What can be exported: measured on a board. No estimate, simulation or rehearsal has a latency here."""
+    """What can be exported: measured on a board. No estimate, simulation or rehearsal has a latency here.
+
+    Nor has a model of synthetic weights: MLPerf Tiny has a quality to reach.
+    """
     latency = run.measurement("latency")
-    if run.failure is not None or run.conditions.simulated or latency is None or latency.kind != "measured":
+    if run.failure is not None or run.conditions.simulated or run.provenance.weights == "synthetic":
         return None
-    return latency
+    return latency if latency is not None and latency.kind == "measured" else None
 
 
 def performance_lines(run: Run, latency: Measurement) -> list[str]:

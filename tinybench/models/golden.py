@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from tinybench.errors import ModelError
 from tinybench.model import Model, Tensor
@@ -18,15 +19,21 @@ from tinybench.workload import GOLDEN_NAMES, GoldenName, WorkloadSpec
 SEED = "tinybench golden input 1"
 CHECKER_CELL = 8
 
+# Bytes of one value on the wire, and the types of tensor that it can be written into.
+WIRE_BYTES: Mapping[str, int] = MappingProxyType({"int8": 1, "uint8": 1, "int16": 2, "float32": 4})
+_FITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"int8": ("int8",), "uint8": ("int8",), "int16": ("int16",), "float32": ("int8", "float32")}
+)
+
 
 def inputs(spec: WorkloadSpec, model: Model) -> tuple[tuple[GoldenName, bytes], ...]:
     """The golden inputs by name, in the workload's wire encoding.
 
     `zeros`: zero on the wire (int8 0, uint8 0, float 0.0). `random`: SHAKE-128 of a fixed string, the
     workload's id and the length. `structured`: a diagonal ramp under a checkerboard, lighter per channel.
-    Raises ModelError if the model has not exactly one quantised int8 input.
+    Raises ModelError if the model has not exactly one input that the encoding can be written into.
     """
-    tensor = input_tensor(model)
+    tensor = _tensor_for(spec, model)
     count = math.prod(tensor.shape)
     return tuple((name, _input(name, spec, tensor, count)) for name in GOLDEN_NAMES)
 
@@ -41,19 +48,20 @@ def digest(named: Sequence[tuple[GoldenName, bytes]]) -> str:
 
 
 def to_tensor(spec: WorkloadSpec, model: Model, data: bytes) -> bytes:
-    """What firmware writes into the input tensor for these bytes on the wire (int8, one byte an element).
+    """What firmware writes into the input tensor for these bytes on the wire.
 
-    int8: the bytes. uint8: each byte minus 128. float32: clamp(round(x / scale) + zero_point), the division
-    in single precision and halves away from zero, as C's `round` and the MLPerf Tiny ad01 reference do
-    (mlcommons/tiny, benchmark/util/quantization_helpers.h, QuantizeFloatToInt8); what is no number counts as
-    0.0. Raises ModelError if the length is wrong.
+    int8, int16: the bytes. uint8: each byte minus 128. float32 for a float32 tensor: the bytes. float32 for
+    an int8 one: clamp(round(x / scale) + zero_point), the division in single precision and halves away from
+    zero, as C's `round` and the MLPerf Tiny ad01 reference do (mlcommons/tiny,
+    benchmark/util/quantization_helpers.h, QuantizeFloatToInt8); what is no number counts as 0.0. Raises
+    ModelError if the length is wrong.
     """
-    tensor = input_tensor(model)
+    tensor = _tensor_for(spec, model)
     count = math.prod(tensor.shape)
-    expected = count * (4 if spec.input.encoding == "float32" else 1)
+    expected = count * WIRE_BYTES[spec.input.encoding]
     if len(data) != expected:
         raise ModelError(f"a sample of `{spec.id}` has {expected} bytes, not {len(data)}")
-    if spec.input.encoding == "int8":
+    if spec.input.encoding in {"int8", "int16"} or tensor.dtype == "float32":
         return data
     if spec.input.encoding == "uint8":
         return bytes(value ^ 0x80 for value in data)
@@ -78,19 +86,27 @@ def quantise(value: float, scale: float, zero_point: int) -> int:
 
 
 def input_tensor(model: Model) -> Tensor:
-    """The model's one int8 input; ModelError if there are several or it is of another type."""
+    """The model's one input; ModelError if there are several or it is of a type that no sample fits."""
     if len(model.inputs) != 1:
         raise ModelError(f"the model has {len(model.inputs)} inputs: a workload feeds exactly one")
     tensor = model.tensors[model.inputs[0]]
-    if tensor.dtype != "int8":
-        raise ModelError(f"the model's input `{tensor.name}` is {tensor.dtype}, not int8")
+    if not any(tensor.dtype in dtypes for dtypes in _FITS.values()):
+        raise ModelError(f"the model's input `{tensor.name}` is {tensor.dtype}, not int8, int16 or float32")
+    return tensor
+
+
+def _tensor_for(spec: WorkloadSpec, model: Model) -> Tensor:
+    tensor, encoding = input_tensor(model), spec.input.encoding
+    if tensor.dtype not in _FITS[encoding]:
+        fitting = " or ".join(_FITS[encoding])
+        raise ModelError(f"the model's input `{tensor.name}` is {tensor.dtype}, not {fitting} as its samples")
     return tensor
 
 
 def _input(name: GoldenName, spec: WorkloadSpec, tensor: Tensor, count: int) -> bytes:
     """Inputs are made as levels 0…255 (int8 value plus 128) and then written in the wire's encoding."""
     if name == "zeros":
-        return bytes(count * (4 if spec.input.encoding == "float32" else 1))
+        return bytes(count * WIRE_BYTES[spec.input.encoding])
     if name == "random":
         levels = hashlib.shake_128(f"{SEED} {spec.id} {count}".encode()).digest(count)
     else:
@@ -99,6 +115,10 @@ def _input(name: GoldenName, spec: WorkloadSpec, tensor: Tensor, count: int) -> 
         return levels
     if spec.input.encoding == "int8":
         return bytes(level ^ 0x80 for level in levels)
+    if spec.input.encoding == "int16":
+        return struct.pack(f"<{count}h", *((level - 128) * 256 for level in levels))
+    if tensor.dtype == "float32":
+        return struct.pack(f"<{count}f", *((level - 128) / 128 for level in levels))
     # The float of a quantised value lies in the middle of what rounds to it: never at a boundary.
     scale, zero_point = _scale(tensor)
     return struct.pack(f"<{count}f", *((level - 128 - zero_point) * scale for level in levels))

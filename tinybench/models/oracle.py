@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,11 +16,12 @@ from typing import Protocol
 
 from tinybench.errors import MeasurementError, ModelError, SetupError
 from tinybench.fetch import keep
-from tinybench.model import Model
+from tinybench.model import Model, tensor_bytes
 from tinybench.models import golden
 from tinybench.workload import GoldenInput, GoldenName, WorkloadSpec
 
 DISTRIBUTION = "tflite-micro"
+JUDGED = ("int8", "int16", "float32")
 
 # Ample for the largest model that fits any of our targets; the interpreter allocates it and gives it back.
 ARENA_BYTES = 8 * 1024 * 1024
@@ -45,16 +45,17 @@ class TfliteMicro:
     version: str
 
     def outputs(self, model: bytes, tensors: Sequence[bytes]) -> tuple[bytes, ...]:
-        """As Oracle says; the model must have one int8 input and at least one int8 output."""
+        """As Oracle says; the model must have one input."""
         import numpy as np
         from tflite_micro.python.tflite_micro import runtime
 
         try:
             interpreter = runtime.Interpreter.from_bytes(model, arena_size=ARENA_BYTES)
-            shape = interpreter.get_input_details(0)["shape"]
+            details = interpreter.get_input_details(0)
+            shape, dtype = details["shape"], np.dtype(details["dtype"])
             outputs = []
             for tensor in tensors:
-                interpreter.set_input(np.frombuffer(tensor, np.int8).reshape(shape), 0)
+                interpreter.set_input(np.frombuffer(tensor, dtype).reshape(shape), 0)
                 interpreter.invoke()
                 outputs.append(bytes(np.asarray(interpreter.get_output(0)).tobytes()))
         except (RuntimeError, ValueError) as error:
@@ -159,11 +160,13 @@ def _judged(
     named: Sequence[tuple[GoldenName, bytes]],
 ) -> tuple[GoldenInput, ...]:
     output = model.tensors[model.outputs[0]]
-    if len(model.outputs) != 1 or output.dtype != "int8":
-        raise ModelError(f"the model of `{spec.id}` must have one int8 output to be judged")
+    if len(model.outputs) != 1 or output.dtype not in JUDGED:
+        raise ModelError(
+            f"the model of `{spec.id}` must have one output to be judged, of {', '.join(JUDGED)}"
+        )
     tensors = [golden.to_tensor(spec, model, sample) for _, sample in named]
     answers = oracle.outputs(data, tensors)
-    expected = math.prod(output.shape)
+    expected = tensor_bytes(output)
     for answer in answers:
         if len(answer) != expected:
             raise MeasurementError(f"{oracle.version} answered {len(answer)} bytes where {expected} are due")

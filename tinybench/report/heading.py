@@ -39,6 +39,8 @@ def standfirst(material: Material) -> str:
             "Instructions and bytes of a virtual board are exact counts; how long a real board takes for "
             "them depends on its caches, buses and wait states, and is not said here."
         )
+    if any(subject.synthetic for subject in material.subjects):
+        sentences.append("Synthetic weights are good for speed and memory only: their answers mean nothing.")
     if any(m.kind == "rehearsed" for subject in material.subjects for m in subject.run.measurements):
         sentences.append("Times that were rehearsed on a virtual desk are of no board, and are left out.")
     if any(m.kind == "estimated" for subject in material.subjects for m in subject.run.measurements):

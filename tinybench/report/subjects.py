@@ -30,6 +30,11 @@ class Subject:
         """Whether the Run happened on a virtual board."""
         return self.run.conditions.simulated
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether the model's weights were drawn rather than trained."""
+        return self.run.provenance.weights == "synthetic"
+
 
 def case_key(run: Run) -> Hashable:
     """Runs with equal keys answer the same question under the same conditions, on the same unit."""

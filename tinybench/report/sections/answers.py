@@ -68,7 +68,11 @@ def of_kind(subject: Subject, metric: str, kind: Kind) -> Measurement | None:
 def names(subject: Subject, *, link: bool = True) -> tuple[Cell, Cell, Cell]:
     """The three cells that name a subject; the first leads to its details."""
     return (
-        Cell(subject.workload, link=subject.id if link else ""),
+        Cell(
+            subject.workload,
+            note="synthetic weights" if subject.synthetic else "",
+            link=subject.id if link else "",
+        ),
         Cell(subject.engine),
         Cell(subject.device),
     )

@@ -27,6 +27,9 @@ def _flags(flags: tuple[str, ...]) -> str:
     return f"`{' '.join(flags)}`" if flags else ""
 
 
+_SYNTHETIC = "synthetic: speed and memory only"
+
+
 def _code(text: str | None) -> str:
     return f"`{text}`" if text else ""
 
@@ -55,6 +58,7 @@ FIELDS: Mapping[str, Callable[[Run], str]] = MappingProxyType(
         ),
         "Build id": lambda run: _code(run.provenance.build_id),
         "Model": lambda run: run.provenance.model_source,
+        "Weights": lambda run: _SYNTHETIC if run.provenance.weights == "synthetic" else "",
         "Model as published (SHA-256)": lambda run: _code(run.provenance.model_source_sha256),
         "Model as compiled (SHA-256)": lambda run: _code(run.case.model_sha256),
         "Golden inputs (SHA-256)": lambda run: _code(run.case.inputs_sha256),

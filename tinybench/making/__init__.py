@@ -1,0 +1,1 @@
+"""Models made on this machine, the same bytes on every machine: synthetic ones and small trained ones."""
