@@ -16,9 +16,11 @@ from pathlib import Path
 from tinybench import elf, linker, toolchain
 from tinybench.engine import Engine, Sources
 from tinybench.errors import BuildError, DoesNotFit
+from tinybench.model import tensor_bytes
+from tinybench.models.golden import WIRE_BYTES
 from tinybench.records import MemoryMap, Toolchain
 from tinybench.target import Image, ImageKind, Region, Target
-from tinybench.toolchain import Compiler
+from tinybench.toolchain import Compiler, Language
 from tinybench.workload import Workload
 
 FIRMWARE = Path(__file__).parent / "firmware"
@@ -38,6 +40,10 @@ class _Unit:
     path: Path
     flags: tuple[str, ...]
 
+    @property
+    def language(self) -> Language:
+        return "c++" if self.path.suffix == ".cc" else "c"
+
 
 @dataclass(frozen=True)
 class _Recipe:
@@ -47,13 +53,23 @@ class _Recipe:
     compiler: Compiler
     units: tuple[_Unit, ...]
     includes: tuple[Path, ...]
+    system_includes: tuple[Path, ...]
     libraries: tuple[Path, ...]
+    their_link_flags: tuple[str, ...]
     script: str
 
-    def compile_flags(self, root: Path) -> tuple[str, ...]:
+    @property
+    def languages(self) -> tuple[Language, ...]:
+        return tuple(sorted({unit.language for unit in self.units}))
+
+    @property
+    def link_flags(self) -> tuple[str, ...]:
+        return (*self.compiler.link_flags(self.target.core), *self.their_link_flags)
+
+    def compile_flags(self, root: Path, language: Language) -> tuple[str, ...]:
         """Flags of every unit; paths are mapped so that neither a user's folder nor a scratch one is kept."""
         return (
-            *self.compiler.compile_flags(self.target.core),
+            *self.compiler.compile_flags(self.target.core, language),
             f"-ffile-prefix-map={root}=image",
             f"-ffile-prefix-map={FIRMWARE}=firmware",
             f"-ffile-prefix-map={self.target.folder}=boards",
@@ -118,7 +134,9 @@ def _recipe(
             FIRMWARE / "port",
             *sources.include_dirs,
         ),
+        system_includes=sources.system_include_dirs,
         libraries=sources.libraries,
+        their_link_flags=sources.link_flags,
         script=linker.script(target),
     )
 
@@ -126,12 +144,13 @@ def _recipe(
 def headers(workload: Workload, sources: Sources, target: Target, kind: ImageKind) -> dict[str, str]:
     """Facts that the firmware needs or reports: `tb_workload.h` and `tb_target.h`, by name."""
     spec = workload.spec
-    elements = math.prod(workload.model.tensors[workload.model.inputs[0]].shape)
-    element_bytes = 4 if spec.input.encoding == "float32" else 1
+    tensor = workload.model.tensors[workload.model.inputs[0]]
+    elements = math.prod(tensor.shape)
     facts: dict[str, str | int] = {
         "TB_ENCODING_INT8": 0,
         "TB_ENCODING_UINT8": 1,
         "TB_ENCODING_FLOAT32": 2,
+        "TB_ENCODING_INT16": 3,
         "TB_ENCODING": f"TB_ENCODING_{spec.input.encoding.upper()}",
         "TB_ENCODING_NAME": _text(spec.input.encoding),
         "TB_RESULTS_SCORES": 0,
@@ -139,7 +158,9 @@ def headers(workload: Workload, sources: Sources, target: Target, kind: ImageKin
         "TB_RESULTS": f"TB_RESULTS_{spec.results.replace('-', '_').upper()}",
         "TB_MODEL_ID": _text(spec.protocol_id),
         "TB_INPUT_ELEMENTS": elements,
-        "TB_INPUT_BYTES": elements * element_bytes,
+        "TB_INPUT_BYTES": elements * WIRE_BYTES[spec.input.encoding],
+        "TB_TENSOR_BYTES": tensor_bytes(tensor),
+        "TB_QUANTISES": int(spec.input.encoding == "float32" and tensor.dtype == "int8"),
         "TB_OPERATOR_COUNT": len(sources.operators),
     }
     board: dict[str, str | int] = {
@@ -174,9 +195,10 @@ def _digest(recipe: _Recipe, generated: Path, sources: Sources) -> str:
         str(_CACHE_FORMAT),
         recipe.compiler.name,
         recipe.compiler.version,
-        *recipe.compile_flags(Path("image")),
-        *recipe.compiler.link_flags(recipe.target.core),
+        *(flag for language in recipe.languages for flag in recipe.compile_flags(Path("image"), language)),
+        *recipe.link_flags,
         recipe.script,
+        *((sources.version,) if recipe.system_includes else ()),
         repr(sources.operators),
         *(flag for unit in recipe.units for flag in (unit.path.name, *unit.flags)),
     ]
@@ -198,15 +220,16 @@ def _named(path: Path, root: Path) -> str:
 def _make(recipe: _Recipe, scratch: Path) -> None:
     objects = scratch / "objects"
     objects.mkdir()
-    flags = recipe.compile_flags(scratch)
+    flags = {language: recipe.compile_flags(scratch, language) for language in recipe.languages}
     includes = tuple(f"-I{folder}" for folder in recipe.includes)
+    includes += tuple(word for folder in recipe.system_includes for word in ("-isystem", str(folder)))
 
     def compiled(numbered: tuple[int, _Unit]) -> Path:
         number, unit = numbered
         out = objects / f"{number:03d}_{unit.path.stem}.o"
         done = toolchain.run(
             recipe.compiler,
-            (*flags, *unit.flags, *includes, "-c", str(unit.path), "-o", str(out)),
+            (*flags[unit.language], *unit.flags, *includes, "-c", str(unit.path), "-o", str(out)),
             cwd=scratch,
         )
         if done.returncode:
@@ -227,6 +250,7 @@ def _link(recipe: _Recipe, scratch: Path, objects: Sequence[Path], script: str, 
         "-T",
         str(path),
         *inputs,
+        *recipe.their_link_flags,
         "-o",
         str(out),
     )
@@ -298,15 +322,13 @@ def _refused(what: str, said: str, scratch: Path) -> BuildError:
 def _describe(path: Path, target: Target, kind: ImageKind, recipe: _Recipe) -> dict[str, object]:
     """What is kept beside an image, so that it need not be read again."""
     counted = elf.footprint(path, target.regions)
-    core = target.core
+    flags = [recipe.compiler.compile_flags(target.core, language) for language in recipe.languages]
+    flags += [tuple(sorted({f for u in recipe.units for f in u.flags}))]
     made_by = Toolchain(
         name=recipe.compiler.name,
         version=recipe.compiler.version,
-        compile_flags=(
-            *recipe.compiler.compile_flags(core),
-            *sorted({f for u in recipe.units for f in u.flags}),
-        ),
-        link_flags=recipe.compiler.link_flags(core),
+        compile_flags=tuple(dict.fromkeys(flag for some in flags for flag in some)),
+        link_flags=recipe.link_flags,
     )
     return {
         "build_id": elf.build_id(path),

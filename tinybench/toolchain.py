@@ -18,9 +18,24 @@ from tinybench.errors import SetupError
 from tinybench.target import Core
 
 GCC = "arm-none-eabi-gcc"
+GXX = "arm-none-eabi-g++"
 
+Language = Literal["c", "c++"]
+
+# C++ without what would bring a heap, an unwinder or atexit into an image.
+_STANDARD: Mapping[Language, tuple[str, ...]] = MappingProxyType(
+    {
+        "c": ("-std=c11",),
+        "c++": (
+            "-std=c++17",
+            "-fno-exceptions",
+            "-fno-rtti",
+            "-fno-threadsafe-statics",
+            "-fno-use-cxa-atexit",
+        ),
+    }
+)
 _DIALECT = (
-    "-std=c11",
     "-O2",
     "-g",
     "-ffunction-sections",
@@ -57,14 +72,32 @@ class Compiler:
     version: str
     environment: Mapping[str, str]
 
-    def compile_flags(self, core: Core) -> tuple[str, ...]:
-        """Flags for one C file of an image, warnings apart."""
-        return (*self._machine(core, linking=False), *_DIALECT)
+    def compile_flags(self, core: Core, language: Language = "c") -> tuple[str, ...]:
+        """Flags for one file of an image, warnings apart.
+
+        Raises SetupError if this compiler does not make C++ for bare cores.
+        """
+        if language == "c++":
+            self._need_cxx()
+        return (*self._machine(core, linking=False), *_STANDARD[language], *_DIALECT)
 
     def link_flags(self, core: Core) -> tuple[str, ...]:
         """Flags for linking an image, the script apart."""
         machine = self._machine(core, linking=True)
         return (*machine, *_LINK, *(("-nostartfiles", "--specs=nano.specs") if self.name == "gcc" else ()))
+
+    def _need_cxx(self) -> None:
+        if self.name == "zig":
+            raise SetupError(
+                "zig brings no C++ library for bare Cortex-M cores, and this engine is C++",
+                hint=f"install `{GXX}` (Debian: gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib), "
+                "and use --toolchain gcc",
+            )
+        if shutil.which(GXX) is None:
+            raise SetupError(
+                f"`{GXX}` is not on the PATH, and this engine is C++",
+                hint="install it beside gcc (Debian: gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib)",
+            )
 
     def _machine(self, core: Core, *, linking: bool) -> tuple[str, ...]:
         gcc_fpu, llvm_fpu = _FPU.get((core.name, core.fpu), ("", ""))
