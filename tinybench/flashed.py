@@ -21,6 +21,7 @@ from tinybench.latency import MLPERF, Rules, timed
 from tinybench.links import Deadline, Transcript
 from tinybench.measure import judge, model_measurements
 from tinybench.model import Tensor
+from tinybench.models.golden import values
 from tinybench.plan import FlashedCase
 from tinybench.records import METRICS, Case, Conditions, Git, GoldenCheck, Host, Measurement, Provenance, Run
 from tinybench.session import Session
@@ -269,9 +270,11 @@ def expected_results(golden: GoldenInput, output: bytes, workload: Workload) -> 
 
 def _dequantised(output: bytes, tensor: Tensor) -> tuple[float, ...]:
     quantisation = tensor.quantisation
+    if tensor.dtype == "float32":
+        return tuple(map(float, values(output, tensor.dtype)))
     if quantisation is None or len(quantisation.scales) != 1:
         raise SetupError(
             f"the model's output `{tensor.name}` is not quantised per tensor: no scores to expect"
         )
     scale, zero = quantisation.scales[0], quantisation.zero_points[0]
-    return tuple((value - zero) * scale for value in struct.unpack(f"<{len(output)}b", output))
+    return tuple((value - zero) * scale for value in values(output, tensor.dtype))

@@ -16,6 +16,7 @@ from typing import Literal
 from tinybench.errors import ClockSuspect, ProtocolError, WrongAnswer, WrongBoard
 from tinybench.latency import Rules, timed
 from tinybench.model import macs, parameters, total_macs
+from tinybench.models.golden import differences, values
 from tinybench.records import METRICS, FunctionCost, GoldenCheck, Kind, Measurement, OperatorCost
 from tinybench.session import Session
 from tinybench.target import CountsInstructions, Device, ExecutionProfile, Image, Link
@@ -23,6 +24,9 @@ from tinybench.wire import Layer, MemoryUse
 from tinybench.workload import GoldenInput, Workload
 
 INVOKE = "tb_engine_invoke"
+
+# Engines that are close add floats in another order: of hundreds of additions, each may round otherwise.
+FLOAT_SLACK = 32
 
 # How far an output may be from the oracle's, in units of its last place, by what the engine promises.
 LARGEST_DIFFERENCE: Mapping[Literal["exact", "close"], int] = MappingProxyType({"exact": 0, "close": 2})
@@ -86,7 +90,7 @@ def check_answers(session: Session, workload: Workload, *, allowed: int = 0) -> 
 
 
 def judge(golden: GoldenInput, got: bytes, *, allowed: int = 0) -> GoldenCheck:
-    """The check of one output (int8) against the oracle's.
+    """The check of one output against the oracle's; of floats, `allowed` last places are times `FLOAT_SLACK`.
 
     Raises WrongAnswer naming the input, the first differing element, what was expected and what came, and
     how many differ; where only the oracle's digest is known, that alone.
@@ -102,21 +106,18 @@ def judge(golden: GoldenInput, got: bytes, *, allowed: int = 0) -> GoldenCheck:
         )
     if len(got) != len(golden.output):
         raise WrongAnswer(f"input `{golden.name}` gives `{len(got)}` bytes, not `{len(golden.output)}`")
-    pairs = tuple(zip(_int8(golden.output), _int8(got), strict=True))
-    differing = [index for index, (right, came) in enumerate(pairs) if right != came]
-    largest = max((abs(right - came) for right, came in pairs), default=0)
-    if not differing or largest > allowed:
+    off = differences(golden.output, got, golden.dtype)
+    largest = max(off, default=0)
+    most = allowed * (FLOAT_SLACK if golden.dtype == "float32" else 1)
+    if allowed == 0 or largest > most or got == golden.output:
+        differing = [index for index, by in enumerate(off) if by]
         first = differing[0] if differing else 0
-        right, came = pairs[first] if pairs else (0, 0)
+        right, came = (values(data, golden.dtype)[first] for data in (golden.output, got))
         raise WrongAnswer(
             f"input `{golden.name}` is wrong at element `{first}`: expected `{right}`, got `{came}`; "
-            f"{len(differing)} of {len(pairs)} elements differ, by at most {largest}"
+            f"{len(differing)} of {len(off)} elements differ, by at most {largest}"
         )
     return GoldenCheck(input=golden.name, output_sha256=digest, equal=False, largest_difference=largest)
-
-
-def _int8(data: bytes) -> tuple[int, ...]:
-    return tuple(byte - 256 if byte > 127 else byte for byte in data)  # noqa: PLR2004 - the largest int8
 
 
 # --- the clean image ---

@@ -144,13 +144,15 @@ class Suite(Record):
 class GoldenInput:
     """One input as it crosses the wire (in the workload's encoding), and the output that is right.
 
-    `output` holds the bytes of the output tensor (int8); None where only its digest is known.
+    `output` holds the bytes of the output tensor, whose elements are of `dtype`; None where only its digest
+    is known.
     """
 
     name: GoldenName
     data: bytes
     output: bytes | None
     output_sha256: str
+    dtype: Literal["int8", "int16", "float32"] = "int8"
 
 
 @dataclass(frozen=True)

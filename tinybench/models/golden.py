@@ -13,11 +13,17 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from tinybench.errors import ModelError
-from tinybench.model import Model, Tensor
+from tinybench.model import Model, Tensor, element_bytes
 from tinybench.workload import GOLDEN_NAMES, GoldenName, WorkloadSpec
 
 SEED = "tinybench golden input 1"
 CHECKER_CELL = 8
+
+# Of single precision: bits of a significand, the least number with all of them.
+_SIGNIFICANT_BITS = 24
+_LEAST_NORMAL = 2.0**-126
+_NO_NUMBER = 2**31
+_FORMATS: Mapping[str, str] = MappingProxyType({"int8": "b", "int16": "h", "float32": "f"})
 
 # Bytes of one value on the wire, and the types of tensor that it can be written into.
 WIRE_BYTES: Mapping[str, int] = MappingProxyType({"int8": 1, "uint8": 1, "int16": 2, "float32": 4})
@@ -68,6 +74,34 @@ def to_tensor(spec: WorkloadSpec, model: Model, data: bytes) -> bytes:
     scale, zero_point = _scale(tensor)
     values = struct.unpack(f"<{count}f", data)
     return struct.pack(f"<{count}b", *(quantise(value, scale, zero_point) for value in values))
+
+
+def values(data: bytes, dtype: str) -> tuple[int, ...] | tuple[float, ...]:
+    """The elements of a tensor of int8, int16 or float32 from its bytes."""
+    width = element_bytes(dtype)
+    return struct.unpack(f"<{len(data) // width}{_FORMATS[dtype]}", data)
+
+
+def differences(right: bytes, came: bytes, dtype: str) -> tuple[int, ...]:
+    """How far each element is off, in units of the output's last place.
+
+    For float32 that is the last place of the largest right value, rounded up: what a small one among large
+    ones is off by rounding is no error of its own. What is no number where a number is due is off by 2**31.
+    """
+    pairs = zip(values(right, dtype), values(came, dtype), strict=True)
+    if dtype != "float32":
+        return tuple(int(abs(a - b)) for a, b in pairs)
+    largest = max((abs(value) for value in values(right, dtype) if math.isfinite(value)), default=0.0)
+    unit = 2.0 ** (math.frexp(max(largest, _LEAST_NORMAL))[1] - _SIGNIFICANT_BITS)
+    return tuple(_difference(a, b, unit) for a, b in pairs)
+
+
+def _difference(right: float, came: float, unit: float) -> int:
+    if right == came or (math.isnan(right) and math.isnan(came)):
+        return 0
+    if not (math.isfinite(right) and math.isfinite(came)):
+        return _NO_NUMBER
+    return min(math.ceil(abs(right - came) / unit), _NO_NUMBER)
 
 
 def quantise(value: float, scale: float, zero_point: int) -> int:

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Literal, Protocol
 
 from tinybench.errors import MeasurementError, ModelError, SetupError
 from tinybench.fetch import keep
-from tinybench.model import Model, tensor_bytes
+from tinybench.model import Model, Tensor, tensor_bytes
 from tinybench.models import golden
 from tinybench.workload import GoldenInput, GoldenName, WorkloadSpec
 
 DISTRIBUTION = "tflite-micro"
-JUDGED = ("int8", "int16", "float32")
+_JUDGED: Mapping[str, Literal["int8", "int16", "float32"]] = MappingProxyType(
+    {"int8": "int8", "int16": "int16", "float32": "float32"}
+)
 
 # Ample for the largest model that fits any of our targets; the interpreter allocates it and gives it back.
 ARENA_BYTES = 8 * 1024 * 1024
@@ -122,7 +125,11 @@ def judge(
             hint=f"tinybench golden {spec.id} prints the record as it is now",
         )
     if oracle is None:
-        stored = tuple(GoldenInput(name, sample, None, record.outputs_sha256[name]) for name, sample in named)
+        dtype = _judged_output(spec, model).dtype
+        stored = tuple(
+            GoldenInput(name, sample, None, record.outputs_sha256[name], _JUDGED[dtype])
+            for name, sample in named
+        )
         return stored, f"stored digests of {record.oracle}"
     judged = _judged(spec, model, data, oracle, named)
     for item in judged:
@@ -159,11 +166,7 @@ def _judged(
     oracle: Oracle,
     named: Sequence[tuple[GoldenName, bytes]],
 ) -> tuple[GoldenInput, ...]:
-    output = model.tensors[model.outputs[0]]
-    if len(model.outputs) != 1 or output.dtype not in JUDGED:
-        raise ModelError(
-            f"the model of `{spec.id}` must have one output to be judged, of {', '.join(JUDGED)}"
-        )
+    output = _judged_output(spec, model)
     tensors = [golden.to_tensor(spec, model, sample) for _, sample in named]
     answers = oracle.outputs(data, tensors)
     expected = tensor_bytes(output)
@@ -171,9 +174,19 @@ def _judged(
         if len(answer) != expected:
             raise MeasurementError(f"{oracle.version} answered {len(answer)} bytes where {expected} are due")
     return tuple(
-        GoldenInput(name, sample, answer, hashlib.sha256(answer).hexdigest())
+        GoldenInput(name, sample, answer, hashlib.sha256(answer).hexdigest(), _JUDGED[output.dtype])
         for (name, sample), answer in zip(named, answers, strict=True)
     )
+
+
+def _judged_output(spec: WorkloadSpec, model: Model) -> Tensor:
+    """The one output that is compared; ModelError if there are several or it is of another type."""
+    output = model.tensors[model.outputs[0]]
+    if len(model.outputs) != 1 or output.dtype not in _JUDGED:
+        raise ModelError(
+            f"the model of `{spec.id}` must have one output to be judged, of {', '.join(_JUDGED)}"
+        )
+    return output
 
 
 def _name(version: str, model: bytes, tensor: bytes) -> str:

@@ -19,7 +19,8 @@ enum { FLIPPED_BITS = 0 };
 
 #if TB_ENCODING == TB_ENCODING_FLOAT32
 enum { WIRE_BYTES = TB_INPUT_ELEMENTS * 4 };
-static int8_t quantised[TB_INPUT_ELEMENTS];
+#elif TB_ENCODING == TB_ENCODING_INT16
+enum { WIRE_BYTES = TB_INPUT_ELEMENTS * 2 };
 #else
 enum { WIRE_BYTES = TB_INPUT_ELEMENTS };
 #endif
@@ -110,7 +111,9 @@ tb_status tb_load_receive(uint32_t bytes) {
     return status;
 }
 
-#if TB_ENCODING == TB_ENCODING_FLOAT32
+#if TB_QUANTISES
+static int8_t quantised[TB_INPUT_ELEMENTS];
+
 static float float_at(uint32_t index) {
     float value;
     memcpy(&value, &buffer[index * sizeof value], sizeof value);
@@ -146,7 +149,7 @@ static const void *tensor_bytes(const tb_tensor *tensor) {
 
 tb_status tb_load_prepare(void) {
     const tb_tensor tensor = tb_engine_input();
-    if (!tb_load_complete() || expected != WIRE_BYTES || tensor.bytes != TB_INPUT_ELEMENTS) {
+    if (!tb_load_complete() || expected != WIRE_BYTES || tensor.bytes != TB_TENSOR_BYTES) {
         return TB_ERR_INPUT_SIZE;
     }
     input.from = tensor_bytes(&tensor);
