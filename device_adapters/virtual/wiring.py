@@ -34,6 +34,14 @@ class ClockTree(Protocol):
         """Refuse what silicon does not allow: call it when wait states or voltage have changed."""
 
 
+class HasWaitStates(Protocol):
+    """What a clock controller asks of the flash interface."""
+
+    @property
+    def wait_states(self) -> int:
+        """Wait states of a read, as the interface is set now."""
+
+
 class Port(Protocol):
     """A group of pins."""
 

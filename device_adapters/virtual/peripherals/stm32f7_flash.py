@@ -25,9 +25,13 @@ _KIB = 1024
 
 
 class Parameters(Record):
-    """Sectors in KiB in the order in which they lie; RM0385, table "flash module organization"."""
+    """Sectors in KiB in the order in which they lie (RM0385, table "flash module organization").
+
+    `optcr` is FLASH_OPTCR as delivered, without its nWRP bits.
+    """
 
     sectors_kib: tuple[int, ...] = (32, 32, 32, 32, 128, 256, 256, 256)
+    optcr: int = 0xC000_AAFD
 
 
 class FlashInterface:
@@ -35,6 +39,7 @@ class FlashInterface:
 
     def __init__(self, parameters: Parameters, wiring: Wiring) -> None:
         self._wiring = wiring
+        self._optcr = parameters.optcr
         sizes = [kib * _KIB for kib in parameters.sectors_kib]
         self._sectors = list(zip(itertools.accumulate(sizes, initial=0), sizes, strict=False))
         self.protected: frozenset[int] = frozenset()  # sectors whose nWRP option bit is 0
@@ -82,7 +87,7 @@ class FlashInterface:
             _ACR: self._acr,
             _SR: self._sr,
             _CR: self._cr,
-            _OPTCR: 0xC000AAFD | unprotected << _NWRP_SHIFT,
+            _OPTCR: self._optcr | unprotected << _NWRP_SHIFT,
             _OPTCR1: 0x00400080,
         }.get(offset, 0)
 

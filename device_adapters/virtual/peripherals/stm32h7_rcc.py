@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, cast
 
-from device_adapters.virtual.peripherals.stm32_flash_latency import HasWaitStates
 from device_adapters.virtual.peripherals.stm32h7_power import Power
-from device_adapters.virtual.wiring import Wiring
+from device_adapters.virtual.wiring import HasWaitStates, Wiring
 from tinybench.records import Record
 
 _CR, _CFGR, _D1CFGR, _D2CFGR, _D3CFGR = 0x00, 0x10, 0x18, 0x1C, 0x20

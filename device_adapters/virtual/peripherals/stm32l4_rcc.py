@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
-from device_adapters.virtual.peripherals.stm32_flash_latency import HasWaitStates
 from device_adapters.virtual.peripherals.stm32l4_power import Power
-from device_adapters.virtual.wiring import Wiring
+from device_adapters.virtual.wiring import HasWaitStates, Wiring
 from tinybench.records import Record
 
 _CR, _CFGR, _PLLCFGR, _CCIPR, _BDCR, _CSR = 0x00, 0x08, 0x0C, 0x88, 0x90, 0x94
