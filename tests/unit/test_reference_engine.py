@@ -130,11 +130,15 @@ REFUSALS = {
     ),
     "float": (
         model(conv(output=tensor("y", (1, 4, 4, 3), "float32", scales=()))),
-        r"tensor `y` is float32; the kernels run int8",
+        r"tensor `\w+` is int8; operator 0 `CONV_2D` runs float32 here",
     ),
     "int16": (
         model(conv(output=tensor("y", (1, 4, 4, 3), "int16"))),
-        r"tensor `y` is int16; the kernels run int8",
+        r"tensor `\w+` is int8; operator 0 `CONV_2D` runs int16 here",
+    ),
+    "int32": (
+        model(conv(output=tensor("y", (1, 4, 4, 3), "int32"))),
+        r"tensor `y` is int32; operator 0 `CONV_2D` runs int8 here",
     ),
     "groups": (
         model(conv(weights((3, 3, 3, 1)))),

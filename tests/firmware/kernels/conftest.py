@@ -103,10 +103,10 @@ def tflm() -> Callable[[bytes], Run]:
 
     def interpreted(model: bytes) -> Run:
         interpreter = runtime.Interpreter.from_bytes(model, arena_size=4 << 20)
-        shape = interpreter.get_input_details(0)["shape"]
+        details = interpreter.get_input_details(0)
 
         def run(data: bytes) -> bytes:
-            interpreter.set_input(np.frombuffer(data, np.int8).reshape(shape), 0)
+            interpreter.set_input(np.frombuffer(data, details["dtype"]).reshape(details["shape"]), 0)
             interpreter.invoke()
             return interpreter.get_output(0).tobytes()
 

@@ -20,8 +20,10 @@ from tinybench.codegen.fixed_point import (
     single,
 )
 from tinybench.codegen.lowering.parts import (
+    INT8,
     Constant,
     Lowered,
+    Numbers,
     Scale,
     Site,
     clamp,
@@ -35,10 +37,11 @@ _ADD_HEADROOM = 20
 _INT8 = range(-128, 128)
 _SOFTMAX_INTEGER_BITS = 5
 _Q4 = 4
+_INT16_BITS = 16
 
 
 @dataclass(frozen=True)
-class _Operands:
+class Operands:
     """Two operands in the order the kernel takes them: the second is repeated over the first."""
 
     a: Tensor
@@ -50,12 +53,13 @@ class _Operands:
         return math.prod(self.b.shape)
 
 
-def _operands(site: Site) -> _Operands:
-    first, second = site.activation(site.input(0)), site.activation(site.input(1))
-    output = site.activation(site.output())
+def operands(site: Site, kind: Numbers) -> Operands:
+    """The operands of ADD or MUL, after they were seen to fit; refuses what is not a repetition."""
+    first, second = site.activation(site.input(0), kind), site.activation(site.input(1), kind)
+    output = site.activation(site.output(), kind)
     for a, b, slots in ((first, second, (0, 1)), (second, first, (1, 0))):
         if a.data is None and math.prod(a.shape) == math.prod(output.shape) and _repeats(b, output.shape):
-            return _Operands(a, b, slots)
+            return Operands(a, b, slots)
     raise site.refused(
         f"broadcasts `{first.name}` {list(first.shape)} with `{second.name}` {list(second.shape)}"
     )
@@ -69,36 +73,36 @@ def _repeats(operand: Tensor, shape: tuple[int, ...]) -> bool:
     return len(trailing) <= len(shape) and tuple(shape[len(shape) - len(trailing) :]) == trailing
 
 
-def _binary(site: Site, kernel: str, operands: _Operands, scales: tuple[tuple[str, Scale], ...]) -> Lowered:
+def _binary(site: Site, kernel: str, found: Operands, scales: tuple[tuple[str, Scale], ...]) -> Lowered:
     output = site.output()
     layer = structure(
         "layer",
         "tb_elementwise",
         (
             ("size", math.prod(output.shape)),
-            ("period", operands.period),
-            ("zero_point_a", zero_point(operands.a)),
-            ("zero_point_b", zero_point(operands.b)),
+            ("period", found.period),
+            ("zero_point_a", zero_point(found.a)),
+            ("zero_point_b", zero_point(found.b)),
             ("zero_point", zero_point(output)),
             *scales,
         ),
     )
-    a, b = operands.slots
+    a, b = found.slots
     # The first operand is read just before its element is written; so is the second where it is not repeated.
-    in_place = operands.slots if operands.period == math.prod(output.shape) else (a,)
+    in_place = found.slots if found.period == math.prod(output.shape) else (a,)
     return Lowered((), (*layer, f"{kernel}(&layer, $in{a}, $in{b}, $out0);", *clamp(site)), in_place)
 
 
 def add(site: Site) -> Lowered:
     """ADD: both operands are brought to twice the larger scale, with 20 bits of headroom."""
-    operands = _operands(site)
-    twice_larger = 2 * max(scale(operands.a), scale(operands.b))
+    found = operands(site, INT8)
+    twice_larger = 2 * max(scale(found.a), scale(found.b))
     real = twice_larger / ((1 << _ADD_HEADROOM) * scale(site.output()))
     if real >= 1:
         raise site.refused(f"has too small a scale for its inputs in tensor `{site.output().name}`")
-    a, b = (_headroom(site, scale(operand) / twice_larger) for operand in (operands.a, operands.b))
+    a, b = (_headroom(site, scale(operand) / twice_larger) for operand in (found.a, found.b))
     scales = (("scale_a", a), ("scale_b", b), ("scale", site.scale(real, 1 << 28)))
-    return _binary(site, "tb_add", operands, scales)
+    return _binary(site, "tb_add", found, scales)
 
 
 def _headroom(site: Site, real: float) -> Scale:
@@ -109,11 +113,11 @@ def _headroom(site: Site, real: float) -> Scale:
 
 def mul(site: Site) -> Lowered:
     """MUL."""
-    operands = _operands(site)
+    found = operands(site, INT8)
     real = scale(site.input(0)) * scale(site.input(1)) / scale(site.output())
     one = Scale(0, 1, 0)
     scales = (("scale_a", one), ("scale_b", one), ("scale", site.scale(real, 255 * 255)))
-    return _binary(site, "tb_mul", operands, scales)
+    return _binary(site, "tb_mul", found, scales)
 
 
 def softmax(site: Site) -> Lowered:
@@ -207,7 +211,7 @@ def quantize(site: Site) -> Lowered:
 
 def relu(site: Site) -> Lowered:
     """RELU."""
-    ratio = single(scale(site.activation(site.input(0))) / scale(site.activation(site.output())))
+    ratio = scale(site.activation(site.input(0))) / scale(site.activation(site.output()))
     return _rescaled(site, ratio, *site.activation_range("RELU"))
 
 
@@ -217,6 +221,45 @@ def relu6(site: Site) -> Lowered:
     site.activation(site.output())
     six = clamped(zero_point(input_) + rounded(single(6.0 / scale(input_))))
     return _table(site, lambda value: clamped(value, zero_point(input_), six))
+
+
+def hard_swish(site: Site) -> Lowered:
+    """HARD_SWISH in int16 fixed point: x * relu6(x + 3) / 6."""
+    input_, output = site.activation(site.input(0)), site.activation(site.output())
+    fine = single(scale(input_) / 128)
+    to_output, shift = quantised_multiplier(single(fine / scale(output)))
+    to_unit, unit_exponent = quantised_multiplier(single(fine / single(3 / 32768)))
+    if not -_INT16_BITS < shift <= 0:
+        raise site.refused(f"has too small or too large a scale for its input in tensor `{output.name}`")
+    to_output, to_unit = _sixteen_bits(to_output), _sixteen_bits(to_unit)
+
+    def value(quantised: int) -> int:
+        distance = (quantised - zero_point(input_)) * 128
+        unit = distance if unit_exponent <= 0 else _within_16(distance << (unit_exponent - 1))
+        unit = _high_product_16(unit, to_unit)
+        unit = divided(unit, -unit_exponent) if unit_exponent <= 0 else _within_16(2 * unit)
+        share = (unit + (1 << 15)) >> 1
+        product = share * _high_product_16(distance, to_output)
+        towards_zero = abs(product) >> 15
+        return divided(towards_zero if product >= 0 else -towards_zero, -shift) + zero_point(output)
+
+    return _table(site, value)
+
+
+def _sixteen_bits(multiplier: int) -> int:
+    """DownScaleInt32ToInt16Multiplier."""
+    return min((multiplier + (1 << 15)) >> 16, (1 << 15) - 1)
+
+
+def _high_product_16(a: int, b: int) -> int:
+    """SaturatingRoundingDoublingHighMul of 16 bits, which rounds halves away from zero."""
+    product = a * b
+    nudged = abs(product + ((1 << 14) if product >= 0 else 1 - (1 << 14)))
+    return nudged >> 15 if product >= 0 else -(nudged >> 15)
+
+
+def _within_16(value: int) -> int:
+    return clamped(value, -(1 << 15), (1 << 15) - 1)
 
 
 def _rescaled(site: Site, real: float, lowest: int = -128, highest: int = 127) -> Lowered:
@@ -235,8 +278,8 @@ def leaky_relu(site: Site) -> Lowered:
         raise site.refused(
             f"has the slope `{alpha}` for tensor `{input_.name}`; its kernel takes none below 0"
         )
-    slope = quantised_multiplier(single(single(scale(input_) * alpha) / scale(output)))
-    identity = quantised_multiplier(single(scale(input_) / scale(output)))
+    slope = quantised_multiplier(scale(input_) * alpha / scale(output))
+    identity = quantised_multiplier(scale(input_) / scale(output))
 
     def value(quantised: int) -> int:
         distance = quantised - zero_point(input_)

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import itertools
 import math
+import struct
 from collections.abc import Sequence
 
 from tinybench.codegen.fixed_point import single
-from tinybench.codegen.lowering.parts import Lowered, Site, scale, structure, zero_point
+from tinybench.codegen.lowering.parts import (
+    FLOAT,
+    Lowered,
+    Numbers,
+    Site,
+    float_text,
+    scale,
+    structure,
+    zero_point,
+)
 from tinybench.model import Tensor
 
 _RANK = 4
 
 
-def _same_quantisation(site: Site, a: Tensor, b: Tensor) -> None:
-    site.activation(a), site.activation(b)
-    if scale(a) != scale(b) or zero_point(a) != zero_point(b):
+def _same_numbers(site: Site, a: Tensor, b: Tensor) -> str:
+    """What the kernels' names end in, after the two were seen to hold the same numbers alike."""
+    kind = site.kind(a)
+    site.activation(b, kind)
+    if kind is not FLOAT and (scale(a) != scale(b) or zero_point(a) != zero_point(b)):
         raise site.refused(f"would rescale; tensor `{b.name}` is quantised unlike `{a.name}`")
+    return kind.suffix
 
 
 def _strides(shape: Sequence[int]) -> tuple[int, ...]:
@@ -51,11 +64,14 @@ def _ranked(site: Site, tensor: Tensor) -> tuple[int, ...]:
 def reshape(site: Site) -> Lowered:
     """RESHAPE, SQUEEZE, EXPAND_DIMS: nothing moves where the output may take the input's memory."""
     input_, output = site.input(0), site.output()
-    site.activation(input_), site.activation(output)
+    kind = site.kind(input_)
+    site.activation(output, kind)
     size = math.prod(input_.shape)
     if size != math.prod(output.shape):
         raise site.refused(f"changes the number of elements; tensor `{output.name}` is {list(output.shape)}")
-    return Lowered((), (*_block("block", (size,), (1,), (1,)), "tb_move(&block, $in0, $out0);"), (0,))
+    return Lowered(
+        (), (*_block("block", (size,), (1,), (1,)), f"tb_move{kind.suffix}(&block, $in0, $out0);"), (0,)
+    )
 
 
 def concatenation(site: Site) -> Lowered:
@@ -69,11 +85,11 @@ def concatenation(site: Site) -> Lowered:
     to, begin = _strides(shape), 0
     for slot in range(len(site.operator.inputs)):
         input_ = site.input(slot)
-        _same_quantisation(site, input_, output)
+        suffix = _same_numbers(site, input_, output)
         if tuple(input_.shape[:axis] + input_.shape[axis + 1 :]) != tuple(shape[:axis] + shape[axis + 1 :]):
             raise site.refused(f"does not fit tensor `{input_.name}`, which is {list(input_.shape)}")
         body += _block(f"block{slot}", input_.shape, _strides(input_.shape), to)
-        body.append(f"tb_move(&block{slot}, $in{slot}, $out0 + {begin * to[axis]});")
+        body.append(f"tb_move{suffix}(&block{slot}, $in{slot}, $out0 + {begin * to[axis]});")
         begin += input_.shape[axis]
     if begin != shape[axis]:
         raise site.refused(f"does not fill tensor `{output.name}`, which is {list(shape)}")
@@ -83,7 +99,8 @@ def concatenation(site: Site) -> Lowered:
 def pad(site: Site) -> Lowered:
     """PAD and PADV2 with a constant: the whole output is filled, then the input is moved in."""
     input_, output = site.input(0), site.output()
-    site.activation(input_), site.activation(output)
+    kind = site.kind(input_)
+    site.activation(output, kind)
     shape = _ranked(site, output)
     _ranked(site, input_)
     edges = site.integers(site.input(1))
@@ -92,36 +109,46 @@ def pad(site: Site) -> Lowered:
     before, after = edges[::2], edges[1::2]
     if tuple(b + n + a for b, n, a in zip(before, input_.shape, after, strict=True)) != tuple(shape):
         raise site.refused(f"does not fit its output; tensor `{output.name}` is {list(shape)}")
-    value = zero_point(output)
-    constant = site.optional_input(2)
-    if constant is not None:
-        _same_quantisation(site, constant, output)
-        if constant.data is None:
-            raise site.refused(f"pads with a value that may vary, tensor `{constant.name}`")
-        value = memoryview(constant.data).cast("b")[0]
+    value = _padding(site, kind)
     to = _strides(shape)
     begin = sum(b * step for b, step in zip(before, to, strict=True))
     return Lowered(
         (),
         (
             *_block("block", input_.shape, _strides(input_.shape), to),
-            f"tb_fill({value}, {math.prod(shape)}, $out0);",
-            f"tb_move(&block, $in0, $out0 + {begin});",
+            f"tb_fill{kind.suffix}({value}, {math.prod(shape)}, $out0);",
+            f"tb_move{kind.suffix}(&block, $in0, $out0 + {begin});",
         ),
     )
+
+
+def _padding(site: Site, kind: Numbers) -> str:
+    """The constant that PADV2 names, else what stands for zero."""
+    constant, output = site.optional_input(2), site.output()
+    if constant is None:
+        return "0" if kind is FLOAT else str(zero_point(output))
+    _same_numbers(site, constant, output)
+    if constant.data is None or math.prod(constant.shape) != 1:
+        raise site.refused(f"pads with a value that may vary, tensor `{constant.name}`")
+    if kind is not FLOAT:
+        return str(int.from_bytes(constant.data, "little", signed=True))
+    (value,) = struct.unpack("<f", constant.data)
+    if not math.isfinite(value):
+        raise site.refused(f"pads with `{value}` from tensor `{constant.name}`")
+    return float_text(value)
 
 
 def transpose(site: Site) -> Lowered:
     """TRANSPOSE."""
     input_, output = site.input(0), site.output()
-    _same_quantisation(site, input_, output)
+    suffix = _same_numbers(site, input_, output)
     shape = _ranked(site, input_)
     order = site.integers(site.input(1))
     if sorted(order) != list(range(len(shape))) or tuple(shape[i] for i in order) != tuple(output.shape):
         raise site.refused(f"has the order {list(order)}, which does not fit tensor `{input_.name}`")
     steps = _strides(shape)
     block = _block("block", output.shape, [steps[i] for i in order], _strides(output.shape))
-    return Lowered((), (*block, "tb_move(&block, $in0, $out0);"))
+    return Lowered((), (*block, f"tb_move{suffix}(&block, $in0, $out0);"))
 
 
 def split(site: Site) -> Lowered:
@@ -136,16 +163,16 @@ def split(site: Site) -> Lowered:
     from_ = _strides(shape)
     body: list[str] = []
     for slot in range(parts):
-        _same_quantisation(site, input_, site.output(slot))
+        suffix = _same_numbers(site, input_, site.output(slot))
         body += _block(f"block{slot}", part, from_, _strides(part))
-        body.append(f"tb_move(&block{slot}, $in1 + {slot * part[axis] * from_[axis]}, $out{slot});")
+        body.append(f"tb_move{suffix}(&block{slot}, $in1 + {slot * part[axis] * from_[axis]}, $out{slot});")
     return Lowered((), tuple(body))
 
 
 def strided_slice(site: Site) -> Lowered:
     """STRIDED_SLICE with begin, end and shrink masks, forwards or backwards."""
     input_, output = site.input(0), site.output()
-    _same_quantisation(site, input_, output)
+    suffix = _same_numbers(site, input_, output)
     shape = _ranked(site, input_)
     begin, end, stride = (site.integers(site.input(slot)) for slot in (1, 2, 3))
     if (
@@ -170,21 +197,22 @@ def strided_slice(site: Site) -> Lowered:
             ranges.append(range(size)[slice(first, last, stride[axis])])
     if math.prod(map(len, ranges)) != math.prod(output.shape) or not math.prod(output.shape):
         raise site.refused(f"does not fit its output; tensor `{output.name}` is {list(output.shape)}")
-    return Lowered((), _sliced(shape, ranges))
+    return Lowered((), _sliced(shape, ranges, suffix))
 
 
-def _sliced(shape: Sequence[int], ranges: Sequence[range]) -> tuple[str, ...]:
+def _sliced(shape: Sequence[int], ranges: Sequence[range], suffix: str) -> tuple[str, ...]:
     steps = _strides(shape)
     extent = [len(r) for r in ranges]
     from_ = [r.step * step for r, step in zip(ranges, steps, strict=True)]
     begin = sum(r.start * step for r, step in zip(ranges, steps, strict=True))
-    return (*_block("block", extent, from_, _strides(extent)), f"tb_move(&block, $in0 + {begin}, $out0);")
+    block = _block("block", extent, from_, _strides(extent))
+    return (*block, f"tb_move{suffix}(&block, $in0 + {begin}, $out0);")
 
 
 def resize_nearest_neighbor(site: Site) -> Lowered:
     """RESIZE_NEAREST_NEIGHBOR: one block for each stretch of rows that read the same distance apart."""
     input_, output = site.input(0), site.output()
-    _same_quantisation(site, input_, output)
+    suffix = _same_numbers(site, input_, output)
     batch, *extent, channels = site.shape(input_, 4)
     out_batch, *out, out_channels = site.shape(output, 4)
     if (batch, channels) != (1, out_channels) or out_batch != 1:
@@ -201,7 +229,7 @@ def resize_nearest_neighbor(site: Site) -> Lowered:
         name = f"block_{y}_{x}"
         to_steps = (up_y * to[0], up_x * to[1], 1)
         body += _block(name, (*extent, channels), _strides((*extent, channels)), to_steps)
-        body.append(f"tb_move(&{name}, $in0, $out0 + {y * to[0] + x * to[1]});")
+        body.append(f"tb_move{suffix}(&{name}, $in0, $out0 + {y * to[0] + x * to[1]});")
     return Lowered((), tuple(body))
 
 

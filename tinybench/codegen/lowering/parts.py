@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from tinybench.codegen.fixed_point import clamped, quantised_multiplier, rounded, single
@@ -14,9 +15,30 @@ from tinybench.model import Model, Operator, Option, Quantisation, Tensor
 
 # enum ActivationFunctionType of the schema.
 _ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
+_BOUNDS: Mapping[str, tuple[float | None, float | None]] = MappingProxyType(
+    {"NONE": (None, None), "RELU": (0.0, None), "RELU_N1_TO_1": (-1.0, 1.0), "RELU6": (0.0, 6.0)}
+)
 _INT16_MAX = (1 << 15) - 1
+_LARGEST_FLOAT = (2 - 2.0**-23) * 2.0**127
 # A shift that leaves nothing but zeros of any sum below 2**30.
 _ALL_BITS = 31
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A type of numbers that kernels exist for: its C type, what its kernels' names end in, its limits."""
+
+    dtype: str
+    c: Literal["int8_t", "int16_t", "float"]
+    suffix: str
+    limits: tuple[float, float]
+    bytes: int
+
+
+INT8 = Numbers("int8", "int8_t", "", (-128, 127), 1)
+INT16 = Numbers("int16", "int16_t", "_16", (-(1 << 15), (1 << 15) - 1), 2)
+FLOAT = Numbers("float32", "float", "_f32", (-_LARGEST_FLOAT, _LARGEST_FLOAT), 4)
+NUMBERS: Mapping[str, Numbers] = MappingProxyType({kind.dtype: kind for kind in (INT8, INT16, FLOAT)})
 
 
 @dataclass(frozen=True)
@@ -24,8 +46,8 @@ class Constant:
     """A constant in flash: the last part of its name, its C type, its values (`bytes` for int8)."""
 
     name: str
-    type: Literal["int8_t", "int32_t", "tb_scale"]
-    values: bytes | tuple[int, ...] | tuple[Scale, ...]
+    type: Literal["int8_t", "int16_t", "int32_t", "int64_t", "float", "tb_scale"]
+    values: bytes | tuple[int, ...] | tuple[float, ...] | tuple[Scale, ...]
 
 
 @dataclass(frozen=True)
@@ -96,15 +118,32 @@ class Site:
             raise self.refused(f"lacks its output {slot}")
         return self.model.tensors[self.operator.outputs[slot]]
 
-    def activation(self, tensor: Tensor) -> Tensor:
-        """`tensor`, after it was seen to be int8 with one scale and one zero point."""
-        if tensor.dtype != "int8":
-            raise ModelError(f"tensor `{tensor.name}` is {tensor.dtype}; the kernels run int8")
+    def activation(self, tensor: Tensor, kind: Numbers = INT8) -> Tensor:
+        """`tensor`, after it was seen to be of this type, and quantised as its kernels take it.
+
+        Integers need one scale and one zero point, which is 0 for int16.
+        """
+        if tensor.dtype != kind.dtype:
+            raise ModelError(f"tensor `{tensor.name}` is {tensor.dtype}; {self} runs {kind.dtype} here")
+        if kind is FLOAT:
+            return tensor
         if tensor.quantisation is None or len(tensor.quantisation.scales) != 1:
-            raise ModelError(f"tensor `{tensor.name}` has no single scale; the kernels run int8")
+            raise ModelError(f"tensor `{tensor.name}` has no single scale; the kernels run {kind.dtype}")
         if tensor.quantisation.scales[0] <= 0:
             raise ModelError(f"tensor `{tensor.name}` has the scale `{tensor.quantisation.scales[0]}`")
+        if kind is INT16 and any(tensor.quantisation.zero_points):
+            raise ModelError(f"tensor `{tensor.name}` is int16 with a zero point, which must be 0")
         return tensor
+
+    def kind(self, tensor: Tensor) -> Numbers:
+        """The type of an activation, after it was seen to be one that there are kernels for."""
+        kind = NUMBERS.get(tensor.dtype)
+        if kind is None:
+            raise ModelError(
+                f"tensor `{tensor.name}` is {tensor.dtype}; the kernels run {', '.join(NUMBERS)}"
+            )
+        self.activation(tensor, kind)
+        return kind
 
     def shape(self, tensor: Tensor, dimensions: int) -> tuple[int, ...]:
         """The shape of `tensor`, after it was seen to have this many dimensions and none of size 0."""
@@ -140,23 +179,35 @@ class Site:
             )
         return struct.unpack(f"<{math.prod(tensor.shape)}{formats[tensor.dtype]}", tensor.data)
 
-    def fused_range(self) -> tuple[int, int]:
-        """The range an output is clamped to by the fused activation (CalculateActivationRangeQuantized)."""
+    def fused_activation(self) -> str:
+        """The name of the fused activation; refuses one without a kernel."""
         kind = self.whole("fused_activation_function")
         name = _ACTIVATIONS[kind] if 0 <= kind < len(_ACTIVATIONS) else str(kind)
-        return self.activation_range(name)
+        if name not in _BOUNDS:
+            raise self.refused(f"has a fused activation without a kernel (`{name}`)")
+        return name
+
+    def fused_range(self) -> tuple[int, int]:
+        """The range an output is clamped to by the fused activation (CalculateActivationRangeQuantized)."""
+        return self.activation_range(self.fused_activation())
 
     def activation_range(self, name: str) -> tuple[int, int]:
-        """The int8 values of the output between which an activation function keeps it."""
-        limits = {"NONE": (None, None), "RELU": (0.0, None), "RELU_N1_TO_1": (-1.0, 1.0), "RELU6": (0.0, 6.0)}
-        if name not in limits:
-            raise self.refused(f"has a fused activation without a kernel (`{name}`)")
-        output = self.activation(self.output())
+        """The integers of the output between which an activation function keeps it."""
+        output = self.output()
+        least, most = map(int, self.kind(output).limits)
         lowest, highest = (
-            bound if limit is None else clamped(zero_point(output) + rounded(single(limit / scale(output))))
-            for limit, bound in zip(limits[name], (-128, 127), strict=True)
+            bound
+            if limit is None
+            else clamped(zero_point(output) + rounded(single(limit / scale(output))), least, most)
+            for limit, bound in zip(_BOUNDS[name], (least, most), strict=True)
         )
         return lowest, highest
+
+    def fused_bounds(self) -> tuple[float, float]:
+        """The real numbers between which the fused activation keeps an output of floats."""
+        lowest, highest = _BOUNDS[self.fused_activation()]
+        least, most = FLOAT.limits
+        return least if lowest is None else lowest, most if highest is None else highest
 
     def scale(self, real: float, bound: int) -> Scale:
         """The scale by a real number of accumulators no larger than `bound`."""
@@ -208,6 +259,12 @@ def zero_point(tensor: Tensor) -> int:
 def signed(data: bytes) -> Sequence[int]:
     """int8 values of little-endian bytes."""
     return memoryview(data).cast("b")
+
+
+def float_text(value: float) -> str:
+    """A C constant that is this 32-bit float exactly: nine significant digits tell any two apart."""
+    text = f"{value:.9g}"
+    return f"{text}F" if any(c in text for c in ".e") else f"{text}.0F"
 
 
 def structure(name: str, type_: str, fields: Iterable[tuple[str, object]]) -> tuple[str, ...]:

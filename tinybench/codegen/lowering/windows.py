@@ -9,8 +9,11 @@ from dataclasses import dataclass
 
 from tinybench.codegen.fixed_point import quantised_multiplier, scaled, single
 from tinybench.codegen.lowering.parts import (
+    FLOAT,
+    INT8,
     Constant,
     Lowered,
+    Numbers,
     Scale,
     Site,
     clamp,
@@ -126,13 +129,38 @@ class Weights:
         )
 
 
-def _filter(site: Site, dimensions: int, axis: int) -> Tensor:
+@dataclass(frozen=True)
+class Parts:
+    """What a layer is made of, whatever its numbers, after everything about it was seen to agree.
+
+    `rows` are the bytes of the weights of each output channel.
+    """
+
+    window: Window
+    weights: Tensor
+    rows: tuple[bytes, ...]
+
+    def real_multipliers(self, site: Site) -> list[float]:
+        """What sums are multiplied by, one for all or for each channel: products of doubles.
+
+        Source: PopulateConvolutionQuantizationParams.
+        """
+        return [
+            scale(site.input(0)) * filter_scale / scale(site.output())
+            for filter_scale in quantisation(self.weights).scales
+        ]
+
+
+def _filter(site: Site, dimensions: int, axis: int, kind: Numbers) -> Tensor:
     weights = site.input(1)
     site.shape(weights, dimensions)
+    wanted = "float32" if kind is FLOAT else "int8"
     if weights.data is None:
         raise site.refused(f"needs constant weights; tensor `{weights.name}` may vary")
-    if weights.dtype != "int8":
-        raise site.refused(f"needs int8 weights; tensor `{weights.name}` is {weights.dtype}")
+    if weights.dtype != wanted:
+        raise site.refused(f"needs {wanted} weights; tensor `{weights.name}` is {weights.dtype}")
+    if kind is FLOAT:
+        return weights
     found = weights.quantisation
     if found is None or not found.scales:
         raise site.refused(f"needs weights with a scale; tensor `{weights.name}` has none")
@@ -215,14 +243,6 @@ def _biases(site: Site, channels: int) -> tuple[int, ...]:
     return struct.unpack(f"<{channels}i", tensor.data)
 
 
-def _real_multipliers(site: Site, weights: Tensor) -> list[float]:
-    """Per-axis multipliers (PopulateConvolutionQuantizationParams): products of doubles."""
-    return [
-        scale(site.input(0)) * filter_scale / scale(site.output())
-        for filter_scale in quantisation(weights).scales
-    ]
-
-
 def interleaved(rows: tuple[bytes, ...], lanes: int) -> bytes:
     """Groups of `lanes` rows with their elements side by side; the rest row by row."""
     grouped = len(rows) // lanes * lanes
@@ -248,10 +268,10 @@ def _layer_constants(weights: bytes, layer: Weights) -> tuple[Constant, ...]:
     )
 
 
-def conv_2d_layer(site: Site) -> tuple[Window, Weights]:
-    """What a CONV_2D is made of, after everything about it was seen to agree."""
-    site.activation(site.input(0)), site.activation(site.output())
-    weights = _filter(site, 4, 0)
+def conv_2d_parts(site: Site, kind: Numbers) -> Parts:
+    """What a CONV_2D of these numbers is made of."""
+    site.activation(site.input(0), kind), site.activation(site.output(), kind)
+    weights = _filter(site, 4, 0, kind)
     out_channels, height, width, in_channels = weights.shape
     dilation = (site.whole("dilation_h_factor"), site.whole("dilation_w_factor"))
     window = window_of(site, (height, width), dilation)
@@ -262,7 +282,13 @@ def conv_2d_layer(site: Site) -> tuple[Window, Weights]:
             f"gives {out_channels} channels; tensor `{site.output().name}` has {window.output[2]}"
         )
     assert weights.data is not None
-    return window, _weights(site, _rows(weights.data, out_channels), _real_multipliers(site, weights))
+    return Parts(window, weights, _rows(weights.data, out_channels))
+
+
+def conv_2d_layer(site: Site) -> tuple[Window, Weights]:
+    """What an int8 CONV_2D is made of."""
+    parts = conv_2d_parts(site, INT8)
+    return parts.window, _weights(site, parts.rows, parts.real_multipliers(site))
 
 
 def conv_2d(site: Site) -> Lowered:
@@ -274,10 +300,10 @@ def conv_2d(site: Site) -> Lowered:
     return convolution(site, window, layer, interleaved(layer.rows, 2), "tb_conv_2d", gathered=gathered)
 
 
-def depthwise_conv_2d_layer(site: Site) -> tuple[Window, Weights]:
-    """What a DEPTHWISE_CONV_2D is made of, after everything about it was seen to agree."""
-    site.activation(site.input(0)), site.activation(site.output())
-    weights = _filter(site, 4, 3)
+def depthwise_conv_2d_parts(site: Site, kind: Numbers) -> Parts:
+    """What a DEPTHWISE_CONV_2D of these numbers is made of; no rows for floats."""
+    site.activation(site.input(0), kind), site.activation(site.output(), kind)
+    weights = _filter(site, 4, 3, kind)
     one, height, width, out_channels = weights.shape
     dilation = (site.whole("dilation_h_factor"), site.whole("dilation_w_factor"))
     window = window_of(site, (height, width), dilation)
@@ -286,8 +312,14 @@ def depthwise_conv_2d_layer(site: Site) -> tuple[Window, Weights]:
             f"has channels that do not fit its input; tensor `{weights.name}` is {weights.shape}"
         )
     assert weights.data is not None
-    rows = tuple(weights.data[channel::out_channels] for channel in range(out_channels))
-    return window, _weights(site, rows, _real_multipliers(site, weights))
+    count = 0 if kind is FLOAT else out_channels
+    return Parts(window, weights, tuple(weights.data[channel::out_channels] for channel in range(count)))
+
+
+def depthwise_conv_2d_layer(site: Site) -> tuple[Window, Weights]:
+    """What an int8 DEPTHWISE_CONV_2D is made of."""
+    parts = depthwise_conv_2d_parts(site, INT8)
+    return parts.window, _weights(site, parts.rows, parts.real_multipliers(site))
 
 
 def depthwise_conv_2d(site: Site) -> Lowered:
@@ -327,26 +359,34 @@ def convolution(
     )
 
 
-def fully_connected_layer(site: Site) -> tuple[Weights, int]:
-    """Weights and batches of a FULLY_CONNECTED.
-
-    With one scale the multiplier is made from a product of floats, not of doubles.
-    """
-    input_, output = site.activation(site.input(0)), site.activation(site.output())
-    weights = _filter(site, 2, 0)
+def fully_connected_parts(site: Site, kind: Numbers) -> Parts:
+    """What a FULLY_CONNECTED of these numbers is made of, as a convolution of 1 x 1 over its batches."""
+    input_, output = site.activation(site.input(0), kind), site.activation(site.output(), kind)
+    weights = _filter(site, 2, 0, kind)
     out_channels, depth = weights.shape
     elements = math.prod(input_.shape)
     if elements % depth or math.prod(output.shape) != elements // depth * out_channels:
         raise site.refused(f"does not fit its weights; tensor `{weights.name}` is {list(weights.shape)}")
     if site.whole("weights_format") != 0:
         raise site.refused(f"has shuffled weights; tensor `{weights.name}` must be in rows")
-    scales = quantisation(weights).scales
-    if len(scales) == 1:
-        reals = [single(scale(input_) * scales[0]) / scale(output)]
-    else:
-        reals = _real_multipliers(site, weights)
     assert weights.data is not None
-    return _weights(site, _rows(weights.data, out_channels), reals), elements // depth
+    batches = elements // depth
+    window = Window((batches, 1, depth), (batches, 1, out_channels), (1, 1), (1, 1), (1, 1), (0, 0))
+    return Parts(window, weights, _rows(weights.data, out_channels))
+
+
+def fully_connected_multipliers(site: Site, parts: Parts) -> list[float]:
+    """What sums are multiplied by: with one scale for all, made from a product of floats, not of doubles."""
+    scales = quantisation(parts.weights).scales
+    if len(scales) == 1:
+        return [single(scale(site.input(0)) * scales[0]) / scale(site.output())]
+    return parts.real_multipliers(site)
+
+
+def fully_connected_layer(site: Site) -> tuple[Weights, int]:
+    """Weights and batches of an int8 FULLY_CONNECTED."""
+    parts = fully_connected_parts(site, INT8)
+    return _weights(site, parts.rows, fully_connected_multipliers(site, parts)), parts.window.input[0]
 
 
 def fully_connected(site: Site) -> Lowered:
