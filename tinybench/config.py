@@ -38,6 +38,9 @@ class Settings(Record):
         default=(), description="options of engines, `NAME.key=value`; those of flags come after a file's"
     )
     device: tuple[str, ...] = Field(default=(), description="devices to use when none is named")
+    target_option: tuple[str, ...] = Field(
+        default=(), description="settings of boards, `key=value` or `TARGET.key=value`"
+    )
     toolchain: Literal["gcc", "zig"] | None = Field(
         default=None, description="compiler to use; the first found if unset"
     )
@@ -49,11 +52,11 @@ class Settings(Record):
     )
 
 
-_LISTS = {"plugins": os.pathsep, "engine": ",", "engine_option": ",", "device": ","}
+_LISTS = {"plugins": os.pathsep, "engine": ",", "engine_option": ",", "device": ",", "target_option": ","}
 
 
 # Settings of which each layer adds to those below it, where others replace them.
-_ADDING = frozenset({"engine_option"})
+_ADDING = frozenset({"engine_option", "target_option"})
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
-from tinybench import engine_options
+from tinybench import engine_options, target_options
 from tinybench.engine import Engine
 from tinybench.errors import DeviceError, DeviceNotFound, SetupError, UsageError, WrongDigest, did_you_mean
 from tinybench.fetch import Fetcher
@@ -38,6 +38,7 @@ class Selection:
     devices: tuple[str, ...] = ()
     simulate: bool = False
     adapter: str | None = None
+    target_options: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     verify_load: bool = False
     cut: Cut = "auto"
@@ -88,6 +89,8 @@ def plan(selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: O
     engines = _engines(selection, catalogue)
     units = _flashed(selection, catalogue)
     places = _places([name for name in _devices(selection) if name not in units], selection, catalogue)
+    for _, device in places:
+        target_options.refuse_without(device.target, selection.target_options)
     cases: list[PlannedCase] = []
     flashed: list[FlashedCase] = []
     gaps: list[Gap] = []
@@ -107,7 +110,12 @@ def plan(selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: O
             target = device.target
             reason = task.gap or engine.refuses(task.wanted, target)
             if reason is None:
-                options = {**selection.options, **task.options, **engine_options.identifying(engine)}
+                options = {
+                    **selection.options,
+                    **task.options,
+                    **engine_options.identifying(engine),
+                    **target_options.identifying(target),
+                }
                 cases.append(PlannedCase(task.wanted, engine, target, device, adapter, options))
             else:
                 gaps.append(Gap(workload=task.name, engine=engine.name, target=target.name, reason=reason))
@@ -133,6 +141,8 @@ def buildable(
     entries = _entries(selection, catalogue)
     engines = _engines(selection, catalogue)
     targets = {target.name: target for target in map(catalogue.target, _devices(selection))}
+    for target in targets.values():
+        target_options.refuse_without(target, selection.target_options)
     found: list[Buildable] = []
     gaps: list[Gap] = []
     for whole in _tasks(entries, catalogue, fetcher, oracle):

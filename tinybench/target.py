@@ -66,6 +66,33 @@ class Serial(Record):
     interface: int = 0
 
 
+class Choice(Record):
+    """What one value of a knob changes: macros that the board's C reads, and what the target promises."""
+
+    defines: dict[str, str] = Field(default_factory=dict)
+    flash_wait_states: int | None = Field(default=None, ge=0)
+    clock_hz: int | None = Field(default=None, gt=0)
+    weights_in: str | None = Field(default=None, description="region that the weights are copied to at reset")
+
+
+class Knob(Record):
+    """A setting of the board that a user may turn (`--target-option NAME=VALUE`).
+
+    `of_caches`: it changes how memory is cached, which Conditions tell.
+    """
+
+    title: str
+    default: str
+    of_caches: bool = False
+    choices: dict[str, Choice] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _default_changes_nothing(self) -> Knob:
+        if self.choices.get(self.default) != Choice():
+            raise ValueError(f"`{self.default}` is the default and must change nothing")
+        return self
+
+
 class Target(Record):
     """A type of thing that firmware is compiled for, written down in one TOML file.
 
@@ -83,6 +110,10 @@ class Target(Record):
     regions: tuple[Region, ...] = Field(min_length=1)
     firmware: FirmwareParts = FirmwareParts()
     serial: Serial = Serial()
+    knobs: dict[str, Knob] = Field(default_factory=dict, description="what a user may set, by name")
+    chosen: dict[str, str] = Field(
+        default_factory=dict, description="knobs that are not at their default (target_options.py)"
+    )
     virtual: dict[str, Any] | None = None
     probe: dict[str, Any] | None = None
     folder: Path = Field(exclude=True, description="where the TOML was found; its C files lie beside it")
@@ -100,6 +131,11 @@ class Target(Record):
             if lower.end > upper.origin:
                 raise ValueError(f"regions `{lower.name}` and `{upper.name}` overlap")
         return self
+
+    def setting(self, knob: str) -> str | None:
+        """The value of a knob, None if this target has no such knob."""
+        found = self.knobs.get(knob)
+        return None if found is None else self.chosen.get(knob, found.default)
 
     def region_for(self, use: str) -> Region:
         """The one region that serves `use` (text, weights, data, arena, stack)."""

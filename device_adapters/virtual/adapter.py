@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from device_adapters.virtual.board import Board
     from device_adapters.virtual.profile import EdgeProfile
     from device_adapters.virtual.symbols import Symbols
+    from tinybench.timing.memory import ChipMemory, MemorySettings, Served
 
 _SLICE_INSTRUCTIONS = 2_000_000  # some tens of milliseconds: how often deadline and Ctrl-C are looked at
 _BRANCHES_TO_SELF = ((0xE7FE,), (0xF7FF, 0xBFFE))  # B, narrow and wide (Armv7-M ARM, A7.7.12)
@@ -39,7 +40,8 @@ class VirtualAdapter:
     def open(self, device: Device, image: Image) -> Iterator[Link]:
         """Program the image into a new board, start it from reset, and hand back its serial port.
 
-        The link also satisfies CountsInstructions. Raises LoadError if the image does not fit the memory map.
+        The link also satisfies CountsInstructions and ObservesMemory. Raises LoadError if the image does not
+        fit the memory map.
         """
         from device_adapters.virtual.board import power_on
 
@@ -124,6 +126,16 @@ class VirtualLink:
     def edges(self) -> EdgeProfile:
         """The same by edge between blocks, for a timing model."""
         return self._powered().profile()
+
+    # --- ObservesMemory ---
+
+    def observe_memory(self, chip: ChipMemory, settings: MemorySettings) -> None:
+        """Count how the chip's memories serve inferences from now on; slower while it does."""
+        self._powered().observe_memory(chip, settings, self._symbols)
+
+    def memory_served(self) -> Served:
+        """What was counted since `observe_memory`, and stop."""
+        return self._powered().memory_served()
 
     # --- the rest ---
 

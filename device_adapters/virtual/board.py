@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
@@ -31,8 +31,12 @@ from device_adapters.virtual.system_control import Identity
 from device_adapters.virtual.table import Gate, PeripheralEntry, VirtualTable
 from device_adapters.virtual.wall_clock import WallClock
 from device_adapters.virtual.wiring import Resettable, Wiring
-from tinybench.errors import LoadError, UsageError
+from tinybench.errors import DeviceError, LoadError, UsageError
 from tinybench.target import Target
+
+if TYPE_CHECKING:
+    from device_adapters.virtual.caches import MemoryObserver
+    from tinybench.timing.memory import ChipMemory, MemorySettings, Served
 
 _SYSTEM_CONTROL, _DWT, _ITM = 0xE000E000, 0xE0001000, 0xE0000000
 _PAGE_4K = 0x1000
@@ -125,6 +129,7 @@ class Board:
         self._sent_before_fault = 0
         self._hook = hook
         self._watches: list[Watch] = []
+        self._observer: MemoryObserver | None = None
         self.core = Core(_core_model(target, table), hook)
         self._waiting = _Waiting(self._skip_a_while)
         self._wiring = Wiring(
@@ -277,6 +282,31 @@ class Board:
         """Count from zero."""
         self._hook.reset()
 
+    def observe_memory(self, chip: ChipMemory, settings: MemorySettings, symbols: Symbols) -> None:
+        """Count how the chip's memories serve each call of the engine's invoke, from now on.
+
+        Raises DeviceError if the image has no such function, SetupError without a C compiler.
+        """
+        invoke = symbols.named(INVOKE)
+        if invoke is None:
+            raise DeviceError(f"the image has no function `{INVOKE}` inside which memory could be observed")
+        self.stop_observing()
+        self._observer = self.core.observe_memory(chip, settings, invoke.start)
+
+    def memory_served(self) -> Served:
+        """What was counted since `observe_memory`, and stop. Raises DeviceError if nobody observed."""
+        if self._observer is None:
+            raise DeviceError("nobody observes the memories of this board")
+        served = self._observer.served()
+        self.stop_observing()
+        return served
+
+    def stop_observing(self) -> None:
+        """Run at full speed again; twice is once."""
+        if self._observer is not None:
+            self._observer.close()
+            self._observer = None
+
     def code_halfword(self, address: int) -> int:
         """The instruction at an address, 0 where there is none."""
         try:
@@ -286,6 +316,7 @@ class Board:
 
     def close(self) -> None:
         """Power off."""
+        self.stop_observing()
         self.core.close()
 
     @property

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from device_adapters.virtual import system_control as sc
 from device_adapters.virtual import thumb
@@ -21,6 +21,10 @@ from device_adapters.virtual.flash import FlashArray
 from device_adapters.virtual.memory import AddressSpace, BusError
 from device_adapters.virtual.profile import Access, BlockHook, Cause, Trait
 from device_adapters.virtual.registers import THUMB_BIT, Registers
+
+if TYPE_CHECKING:
+    from device_adapters.virtual.caches import MemoryObserver
+    from tinybench.timing.memory import ChipMemory, MemorySettings
 
 _DIVISION = re.compile(
     rb"(?=[\x90-\x9f\xb0-\xbf]\xfb[\xf0-\xff][\xf0-\xff])"
@@ -199,6 +203,12 @@ class Core:
     def spin(self, instructions: int) -> None:
         """Let time pass in which the firmware would only have gone round the same loop."""
         self._spun += instructions
+
+    def observe_memory(self, chip: ChipMemory, settings: MemorySettings, entry: int) -> MemoryObserver:
+        """Count what the function at `entry` asks of the chip's memories, until the observer is closed."""
+        from device_adapters.virtual.caches import MemoryObserver
+
+        return MemoryObserver(self._uc, chip, settings, entry)
 
     def break_at(self, addresses: frozenset[int]) -> None:
         """Stop before the instructions at these addresses, from now on."""

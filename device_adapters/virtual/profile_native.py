@@ -70,17 +70,17 @@ class _Head(c.Structure):
     )
 
 
-def compiled(cache: Path) -> Path | None:
-    """The shared library of profile.c in `cache`, built if it is not there; None without any compiler."""
-    digest = hashlib.sha256(_SOURCE.read_bytes() + repr((_FLAGS, sys.platform)).encode()).hexdigest()[:16]
-    library = cache / f"block-hook-{digest}.so"  # named unlike any module: Python would import it instead
+def compiled(cache: Path, source: Path = _SOURCE) -> Path | None:
+    """The shared library of a C file, built into `cache` if it is not there; None without any compiler."""
+    digest = hashlib.sha256(source.read_bytes() + repr((_FLAGS, sys.platform)).encode()).hexdigest()[:16]
+    library = cache / f"{source.stem}-hook-{digest}.so"  # unlike any module: Python would import it instead
     if library.exists():
         return library
     for compiler in _compilers():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
             built = Path(folder) / "hook.so"
-            command = (*compiler, *_FLAGS, "-o", str(built), str(_SOURCE))
+            command = (*compiler, *_FLAGS, "-o", str(built), str(source))
             result = subprocess.run(command, capture_output=True, check=False, timeout=_BUILD_SECONDS)
             if result.returncode == 0 and built.exists():
                 built.replace(library)  # atomic: two processes may build at the same time

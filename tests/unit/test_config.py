@@ -39,7 +39,10 @@ def test_flags_beat_environment_beat_project_beat_user_beat_defaults(tmp_path: P
         "engine": "environment",
         "timeout_s": str(project / "tinybench.toml"),
         "toolchain": environ["TINYBENCH_CONFIG"],
-        **dict.fromkeys(("results", "models", "cache_dir", "plugins", "offline", "engine_option"), "default"),
+        **dict.fromkeys(
+            ("results", "models", "cache_dir", "plugins", "offline", "engine_option", "target_option"),
+            "default",
+        ),
     }
 
 

@@ -26,6 +26,9 @@ Engines = Annotated[list[str] | None, typer.Option("--engine", "-e", help="Engin
 EngineOptions = Annotated[
     list[str] | None, typer.Option("--engine-option", help="NAME.key=value, an option of an engine; repeat.")
 ]
+TargetOptions = Annotated[
+    list[str] | None, typer.Option("--target-option", help="key=value, a setting of the board; repeat.")
+]
 Devices = Annotated[list[str] | None, typer.Option("--device", "-d", help="Boards by name.")]
 Simulate = Annotated[bool, typer.Option("--simulate", help="On the virtual twin: counts, never times.")]
 Results = Annotated[str | None, typer.Option("--results", help="Folder or URL of the result store.")]
@@ -76,13 +79,14 @@ def settings_of(**flags: Any) -> Settings:
 
 def catalogue_of(settings: Settings) -> Catalogue:
     """Everything that can be named, the user's own folders included."""
-    from tinybench import engine_options
+    from tinybench import engine_options, target_options
     from tinybench.plugins import discover
 
     for folder in settings.plugins:
         if not folder.is_dir():
             raise UsageError(f"plug-in folder `{folder}` does not exist")
     catalogue = engine_options.applied(discover(settings.plugins), settings.engine_option)
+    catalogue = target_options.applied(catalogue, settings.target_option)
     for broken in catalogue.broken:
         talk(f"warning: {broken.origin}: {broken.reason}")
     return catalogue

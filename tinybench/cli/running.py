@@ -34,6 +34,7 @@ from tinybench.cli.options import (
     Results,
     Simulate,
     Suites,
+    TargetOptions,
     Timeout,
     Toolchain,
     Workloads,
@@ -76,6 +77,7 @@ def run_(
     workload: Workloads = None,
     engine: Engines = None,
     engine_option: EngineOptions = None,
+    target_option: TargetOptions = None,
     device: Devices = None,
     simulate: Simulate = False,
     cut: CutModels = Cutting.AUTO,
@@ -101,6 +103,7 @@ def run_(
     settings = settings_of(
         engine=engine,
         engine_option=engine_option,
+        target_option=target_option,
         device=device,
         toolchain=toolchain,
         timeout_s=timeout,
@@ -159,6 +162,7 @@ def plan_(
     workload: Workloads = None,
     engine: Engines = None,
     engine_option: EngineOptions = None,
+    target_option: TargetOptions = None,
     device: Devices = None,
     simulate: Simulate = False,
     cut: CutModels = Cutting.AUTO,
@@ -168,7 +172,13 @@ def plan_(
     """Show what `run` would do, and what it would not and why."""
     from tinybench import bench, narrate
 
-    settings = settings_of(engine=engine, engine_option=engine_option, device=device, plugins=plugins)
+    settings = settings_of(
+        engine=engine,
+        engine_option=engine_option,
+        target_option=target_option,
+        device=device,
+        plugins=plugins,
+    )
     plan = _plan(settings, _selection(settings, suite, workload, simulate=simulate, cut=cut), say=talk)
     if as_json:
         cases = [bench.case_of(planned) for planned in plan.cases]
@@ -184,6 +194,7 @@ def build_(
     workload: Workloads = None,
     engine: Engines = None,
     engine_option: EngineOptions = None,
+    target_option: TargetOptions = None,
     device: Devices = None,
     cut: CutModels = Cutting.AUTO,
     toolchain: Toolchain = None,
@@ -196,7 +207,12 @@ def build_(
     from tinybench.plan import buildable
 
     settings = settings_of(
-        engine=engine, engine_option=engine_option, device=device, toolchain=toolchain, plugins=plugins
+        engine=engine,
+        engine_option=engine_option,
+        target_option=target_option,
+        device=device,
+        toolchain=toolchain,
+        plugins=plugins,
     )
     say = silence if quiet else talk
     catalogue = catalogue_of(settings)
@@ -249,6 +265,7 @@ def _selection(
         simulate=simulate,
         verify_load=verify_load,
         cut=cut.value,
+        target_options=settings.target_option,
     )
 
 
