@@ -34,7 +34,7 @@ class Patience:
     silence_s: float = 2.0
     handshake_s: float = 15.0
     name_s: float = 3.0
-    reply_s: float = 5.0
+    reply_s: float = 10.0
     unpredicted_s: float = 120.0
     slack: float = 3.0
 
@@ -74,7 +74,7 @@ class Dialogue:
 
         Raises DeadlineExceeded if nobody answers, FirmwareFault, LinkClosed.
         """
-        deadline = self.limit.sooner(self.patience.handshake_s)
+        deadline = self.limit.sooner(self.patience.handshake_s, self.clock)
         self._await_boot(deadline)
         self.synchronise(deadline)
 
@@ -103,7 +103,7 @@ class Dialogue:
 
     def exchange(self, what: str, sent: bytes, within_s: float) -> Reply:
         """Send bytes and collect what comes back, up to `m-ready`; `what` names them in messages."""
-        deadline = self.limit.sooner(within_s)
+        deadline = self.limit.sooner(within_s, self.clock)
         lines: list[bytes] = []
         try:
             self._link.write(sent)
@@ -166,7 +166,7 @@ class Dialogue:
 
     def settle(self, silence_s: float) -> None:
         """Let pass whatever is still on its way, until the device has been silent for `silence_s`."""
-        deadline = self.limit.sooner(self.patience.handshake_s)
+        deadline = self.limit.sooner(self.patience.handshake_s, self.clock)
         try:
             while deadline.remaining_s() > 0:
                 self._lines.read(deadline.sooner(silence_s))
@@ -212,10 +212,10 @@ class Dialogue:
         last = f"; its last line was `{text(lines[-1][:80])}`" if lines else ""
         if self.limit.remaining_s() == 0:
             return DeadlineExceeded(f"the case's time was used up during {what}{last}")
-        return LinkTimeout(
-            f"the device did not finish answering {what} within {within_s:.3g} s{last}",
-            hint=_hint_on(lines, _SILENT),
-        )
+        late = f"the device did not finish answering {what} within {within_s:.3g} s{last}"
+        if not all(map(bytes.isascii, lines)):
+            return ProtocolError(late, hint=_NOISE)
+        return LinkTimeout(late, hint=_SILENT)
 
 
 def _hint_on(lines: Sequence[bytes], otherwise: str | None) -> str | None:

@@ -5,6 +5,7 @@ Source: Armv7-M Architecture Reference Manual (DDI 0403), chapters A5 and A7.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ def length(first_halfword: int) -> int:
     return 4 if first_halfword >> 11 >= _FIRST_WIDE else 2
 
 
+@functools.lru_cache(maxsize=4096)
 def count(code: bytes) -> int:
     """Instructions in a stretch of code that begins and ends at instruction boundaries."""
     at = instructions = 0

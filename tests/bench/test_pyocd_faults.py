@@ -30,7 +30,6 @@ class Row:
     code: int = 4
     more: tuple[str, ...] = field(default=())
     survives: bool = True  # the probe is still there afterwards
-    hinted: bool = True
 
 
 ROWS = (
@@ -48,7 +47,8 @@ ROWS = (
     Row("flash controller hangs", Faults(flash_never_ready=True), "LoadError", "did not finish"),
     Row("stuck flash bit", Faults(stuck_at_one=((FLASH + 0x400, 0xFF),)), "LoadError", "reads 0xff"),
     Row("serial vanishes", Faults(serial_vanishes_after_bytes=200), "DeviceNotFound", "serial port"),
-    Row("serial garbage", Faults(serial_garbage=True), "LinkTimeout", "its last line was", hinted=False),
+    Row("serial garbage", Faults(serial_garbage=True), "ProtocolError", "\N{REPLACEMENT CHARACTER}"),
+    Row("bus fault on a debugger's read", Faults(unreadable=(FLASH + 0x400,)), "LoadError", "0x08000400"),
     Row("no serial port", Faults(serial_missing=True), "DeviceNotFound", "no serial port"),
     Row(
         "mute firmware",
@@ -72,9 +72,9 @@ def failure_of(said: Said) -> dict[str, Any]:
 
 
 def is_sound(run: dict[str, Any]) -> bool:
-    """Whether the board was flashed, proven right and timed; a busy computer may then doubt the clock."""
-    failure: dict[str, Any] | None = run["failure"]
-    return failure is None or failure["error"] == "ClockSuspect"
+    """Whether the board was flashed, proven right and timed, each window under two clocks."""
+    latencies = [m["samples"] for m in run["measurements"] if m["metric"] == "latency"]
+    return run["failure"] is None and all(len(samples) == 7 for samples in latencies) and bool(latencies)
 
 
 def assert_free(board: VirtualBoard) -> None:
@@ -99,7 +99,7 @@ def test_a_fault_is_told_in_words(row: Row, desk: VirtualDesk, tinybench: Progra
     failure = failure_of(said)
     assert (failure["error"], said.code, failure["exit_code"]) == (row.error, row.code, row.code), failure
     assert row.words in failure["message"]
-    assert bool(failure["hint"]) or not row.hinted, failure
+    assert failure["hint"], failure
     if row.survives:
         assert_free(board)
 
@@ -109,7 +109,7 @@ def test_a_brown_out_while_flashing_is_retried(desk: VirtualDesk, tinybench: Pro
     said = tinybench(*RUN)
     (run,) = json.loads(said.out)["runs"]
     assert is_sound(run), run["failure"]
-    assert "again" in said.err or "retr" in said.err
+    assert run["provenance"]["retried"]
     assert_free(board)
 
 
@@ -167,9 +167,79 @@ def test_another_chip_behind_the_probe(desk: VirtualDesk, tinybench: Program, tm
     assert_free(board)
 
 
-@pytest.mark.xfail(
-    reason="exit 124: the board behind the other port stays silent; not yet understood", strict=False
-)
+def test_a_part_of_an_id_that_two_probes_have(desk: VirtualDesk, tinybench: Program) -> None:
+    boards = [desk.plug_in("nucleo-f746") for _ in range(2)]
+    said = tinybench(*RUN[:-3], "--device", "pyocd:virtualf746", "--json")
+    assert said.code == 2, said.err
+    for board in boards:
+        assert f"--device pyocd:{board.uid}" in said.err
+        assert board.programmed_bytes == 0
+        assert_free(board)
+
+
+def test_a_locked_chip_is_reported_and_erased_only_if_that_was_asked_for(
+    desk: VirtualDesk, tinybench: Program
+) -> None:
+    board = desk.plug_in("nrf52840-dk", faults=Faults(locked=True))
+    words = ("run", "--workload", WORKLOAD, "--device", "nrf52840-dk", "--json")
+    said = tinybench(*words)
+    failure = failure_of(said)
+    assert (failure["error"], said.code) == ("DeviceError", 4), failure
+    assert "locked" in failure["message"]
+    assert "--unlock" in failure["hint"]
+    assert board.is_locked
+    assert_free(board)
+    unlocked = tinybench(*words, "--unlock")
+    assert is_sound(json.loads(unlocked.out)["runs"][0]), unlocked.err
+    assert not board.is_locked
+    assert_free(board)
+
+
+BAD_IMAGES = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from device_adapters.pyocd_probe import PyocdAdapter
+from tinybench import interleave, plugins
+from tinybench.errors import TinyBenchError
+
+elf, other, device = Path(sys.argv[1]), Path(sys.argv[2]), None
+(device,) = PyocdAdapter().find(plugins.discover().target("nucleo-f746"))
+image = interleave.find_image(str(elf), Path())
+for bad in (elf.with_name("cut.elf"), elf.with_name("text.elf"), other):
+    try:
+        with PyocdAdapter().open(device, replace(image, elf=bad)):
+            print("opened")
+    except TinyBenchError as error:
+        print(type(error).__name__, error.exit_code, bool(error.hint), error.message)
+"""
+
+
+def test_a_bad_image_is_refused_before_the_probe_is_opened(
+    desk: VirtualDesk, program: Program, tinybench: Program, elf: Path, tmp_path: Path
+) -> None:
+    """Cut off in the middle; no ELF at all; sound, and for a chip whose flash lies elsewhere."""
+    for name, data in (
+        ("image.elf", elf.read_bytes()),
+        ("image.json", elf.with_suffix(".json").read_bytes()),
+    ):
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "cut.elf").write_bytes(elf.read_bytes()[:30_000])
+    (tmp_path / "text.elf").write_text("not an image")
+    built = tinybench("build", "--workload", WORKLOAD, "--device", "nrf52840-dk", "--json")
+    other = json.loads(built.out)["images"][0]["elf"]
+    board = desk.plug_in("nucleo-f746")
+    (tmp_path / "bad_images.py").write_text(BAD_IMAGES)
+    said = program("bad_images", str(tmp_path / "image.elf"), other)
+    told = said.out.splitlines()
+    assert [line.split()[:3] for line in told] == [["LoadError", "4", "True"]] * 3, said
+    assert "cut" in told[0]
+    assert "not an ELF file" in told[1]
+    assert "outside the flash" in told[2]
+    assert board.claims == 1, "the probe was listed, and never opened"
+    assert_free(board)
+
+
 def test_swapped_serial_ports_are_noticed(
     desk: VirtualDesk, program: Program, tinybench: Program, pack: Path
 ) -> None:
@@ -186,6 +256,7 @@ def test_swapped_serial_ports_are_noticed(
     said = tinybench(*RUN[:-3], "--device", f"pyocd:{first.uid}", "--json")
     failure = failure_of(said)
     assert (failure["error"], said.code) == ("WrongBoard", 4), failure
+    assert failure["hint"]
     for board in (first, second):
         assert_free(board)
 
@@ -247,7 +318,7 @@ def test_firmware_that_breaks_is_examined(
     code, words = FIRMWARE_FAULTS[name]
     (tmp_path / "faulty.py").write_text(FAULTY_ENGINE.replace("    CODE\n", f"    {code}\n"))
     board = desk.plug_in("nucleo-f746")
-    said = tinybench(*RUN, "--plugins", str(tmp_path), "--engine", "faulty", "--timeout", "45")
+    said = tinybench(*RUN, "--plugins", str(tmp_path), "--engine", "faulty", "--timeout", "30")
     failure = failure_of(said)
     told = " ".join((failure["message"], *failure["details"]))
     assert failure["error"] == ("DeadlineExceeded" if name == "hangs" else "FirmwareFault"), failure
@@ -256,12 +327,27 @@ def test_firmware_that_breaks_is_examined(
     assert_free(board)
 
 
-def test_one_mute_board_does_not_stop_the_others(desk: VirtualDesk, tinybench: Program) -> None:
-    boards = [desk.plug_in("nucleo-f746", faults=Faults(mute=number == 1)) for number in range(3)]
-    words = ",".join(f"pyocd:{board.uid}" for board in boards)
-    said = tinybench("run", "--workload", WORKLOAD, "--device", words, "--json", "--timeout", "60")
-    runs = json.loads(said.out)["runs"]
-    assert [is_sound(run) for run in runs] == [True, False, True], said.err
-    assert runs[1]["failure"]["error"] == "DeadlineExceeded"
+def test_one_mute_board_among_four_does_not_stop_the_others(desk: VirtualDesk, tinybench: Program) -> None:
+    names = ("nucleo-f746", "nucleo-l4r5zi", "nrf52840-dk", "b-l475e-iot01a")
+    mute = "nucleo-l4r5zi"
+    boards = [desk.plug_in(name, faults=Faults(mute=name == mute)) for name in names]
+    said = tinybench("run", "--workload", WORKLOAD, "--device", ",".join(names), "--json", "--timeout", "60")
+    runs = {run["case"]["target"]: run for run in json.loads(said.out)["runs"]}
+    assert {name: is_sound(run) for name, run in runs.items()} == {name: name != mute for name in names}, said
+    assert runs[mute]["failure"]["error"] == "DeadlineExceeded"
+    assert said.code == 124
     for board in boards:
         assert_free(board)
+
+
+@pytest.mark.parametrize("scale", [0.985, 1.015])
+def test_a_board_whose_clock_runs_wrong_is_suspect_and_has_no_latency(
+    scale: float, desk: VirtualDesk, tinybench: Program
+) -> None:
+    """However busy this computer is: the board's counter runs that much off the computer's clock."""
+    board = desk.plug_in("nucleo-f746", wall_scale=scale)
+    said = tinybench(*RUN)
+    failure = failure_of(said)
+    assert (failure["error"], said.code) == ("ClockSuspect", 3), failure
+    assert failure["hint"]
+    assert_free(board)
