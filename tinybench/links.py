@@ -22,10 +22,11 @@ _UNASKED_READS = 64
 
 @dataclass(frozen=True)
 class Deadline:
-    """A moment on `clock`, in its seconds, after which nothing more is waited for."""
+    """A moment on `clock`, in its seconds, after which nothing more is waited for, or that of `within`."""
 
     at_s: float
     clock: Clock
+    within: Deadline | None = None
 
     @classmethod
     def after(cls, seconds: float, clock: Clock) -> Deadline:
@@ -39,11 +40,13 @@ class Deadline:
 
     def remaining_s(self) -> float:
         """Seconds that are left, 0 once it has passed."""
-        return max(0.0, self.at_s - self.clock())
+        own_s = max(0.0, self.at_s - self.clock())
+        return own_s if self.within is None else min(own_s, self.within.remaining_s())
 
-    def sooner(self, seconds: float) -> Deadline:
-        """The deadline `seconds` from now, or this one if it comes first."""
-        return Deadline(min(self.at_s, self.clock() + seconds), self.clock)
+    def sooner(self, seconds: float, clock: Clock | None = None) -> Deadline:
+        """`seconds` from now on `clock` (else on this one's clock), or this deadline if it comes first."""
+        clock = clock or self.clock
+        return Deadline(clock() + seconds, clock, within=self)
 
 
 def text(line: bytes) -> str:

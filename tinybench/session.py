@@ -215,15 +215,15 @@ class Session:
         """Arena, stack and heap, in bytes."""
         reply = self._ask("tb mem")
         arena_used, arena_reserved = self._integers(reply, "tb-mem-arena", 2)
-        heap_used, heap_reserved = self._integers(reply, "tb-mem-heap", 2)
+        heap, _, heap_reserved = self._value(reply, "tb-mem-heap").partition(" ")
         used, _, reserved = self._value(reply, "tb-mem-stack").partition(" ")
         return MemoryUse(
             arena_used=arena_used,
             arena_reserved=arena_reserved,
             stack_used=None if used == "-" else self._integer(reply, used),
             stack_reserved=self._integer(reply, reserved),
-            heap_used=heap_used,
-            heap_reserved=heap_reserved,
+            heap_used=None if heap == "-" else self._integer(reply, heap),
+            heap_reserved=self._integer(reply, heap_reserved),
         )
 
     def layers(self) -> tuple[Layer, ...]:
@@ -248,12 +248,12 @@ class Session:
         if self._value(reply, "tb-baud") != str(baud):
             raise self._unfit(reply, f"it does not confirm `{baud}`")
         change(baud)
-        if self._dialogue.hears_name(self._dialogue.limit.sooner(_BAUD_CONFIRM_S)):
+        if self._dialogue.hears_name(self._dialogue.limit.sooner(_BAUD_CONFIRM_S, self._clock)):
             self._baud = baud
             return True
         change(self._baud)
         self._dialogue.settle(_BAUD_CONFIRM_S)
-        self._dialogue.synchronise(self._dialogue.limit.sooner(self._patience.handshake_s))
+        self._dialogue.synchronise(self._dialogue.limit.sooner(self._patience.handshake_s, self._clock))
         return False
 
     # --- loading, in detail ---

@@ -87,9 +87,9 @@ class Knob(Record):
     choices: dict[str, Choice] = Field(min_length=2)
 
     @model_validator(mode="after")
-    def _default_changes_nothing(self) -> Knob:
-        if self.choices.get(self.default) != Choice():
-            raise ValueError(f"`{self.default}` is the default and must change nothing")
+    def _default_is_a_choice(self) -> Knob:
+        if self.default not in self.choices:
+            raise ValueError(f"the default `{self.default}` is not among the choices")
         return self
 
 
@@ -132,6 +132,14 @@ class Target(Record):
                 raise ValueError(f"regions `{lower.name}` and `{upper.name}` overlap")
         return self
 
+    @model_validator(mode="after")
+    def _defaults_change_nothing(self) -> Target:
+        nothing = Choice(), Choice(flash_wait_states=self.flash_wait_states), Choice(clock_hz=self.clock_hz)
+        for name, knob in self.knobs.items():
+            if name not in self.chosen and knob.choices[knob.default] not in nothing:
+                raise ValueError(f"knob `{name}`: its default `{knob.default}` must change nothing")
+        return self
+
     def setting(self, knob: str) -> str | None:
         """The value of a knob, None if this target has no such knob."""
         found = self.knobs.get(knob)
@@ -169,15 +177,18 @@ ImageKind = Literal["clean", "instrumented"]
 
 @dataclass(frozen=True)
 class Image:
-    """Linked firmware, known by its build id (the GNU note's 20 bytes, as 40 lower-case hex digits)."""
+    """Linked firmware, known by its build id (the GNU note's 20 bytes, as 40 lower-case hex digits).
+
+    Or a program for this computer (tinybench/programs.py): nobody compiled it, and it has no bytes in flash.
+    """
 
     elf: Path
     build_id: str
     kind: ImageKind
-    toolchain: Toolchain
-    flash_bytes: int
-    ram_static_bytes: int
-    memory: MemoryMap
+    toolchain: Toolchain | None
+    flash_bytes: int | None
+    ram_static_bytes: int | None
+    memory: MemoryMap | None
     operators: tuple[str, ...]
     engine_version: str
     arena: ArenaPlan | None = None
@@ -264,6 +275,14 @@ class ChangesBaud(Protocol):
 
     def set_baud(self, baud: int) -> None:
         """Change the speed of this end."""
+
+
+@runtime_checkable
+class KeepsOwnTime(Protocol):
+    """A link to a device that lives only while this process works: patience is counted on its clock."""
+
+    def own_clock(self) -> float:
+        """Seconds; never goes back."""
 
 
 @runtime_checkable

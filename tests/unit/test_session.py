@@ -262,6 +262,18 @@ def test_the_limit_of_the_case_bounds_everything():
     assert firmware.clock() == pytest.approx(60)
 
 
+def test_a_deadline_keeps_two_clocks_and_the_earlier_one_counts():
+    wall_s, work_s = [0.0], [100.0]
+    limit = Deadline.after(60, lambda: wall_s[0])
+    patience = limit.sooner(5, lambda: work_s[0])
+    wall_s[0] = 50  # the computer was busy with others: no patience is used up
+    assert (patience.remaining_s(), limit.remaining_s()) == (5, 10)
+    work_s[0] += 4
+    assert patience.remaining_s() == 1
+    wall_s[0] = 60
+    assert patience.remaining_s() == patience.sooner(3).remaining_s() == 0
+
+
 def test_a_closed_link_says_during_what():
     session, firmware = connected()
     session.load(bytes(4))
