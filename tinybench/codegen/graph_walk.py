@@ -75,11 +75,7 @@ def lowered_model(model: Model, kernels: KernelSet) -> tuple[Lowered, ...]:
 def generate(model: Model, into: Path, kernels: KernelSet) -> Sources:
     """Write the C of a model below `into`; raises ModelError, naming operator and tensor."""
     operators = lowered_model(model, kernels)
-    plan = plan_smallest(
-        model,
-        in_place=lambda operator: operators[operator.index].in_place,
-        scratch=lambda operator: operators[operator.index].scratch_bytes,
-    )
+    plan = planned(model, operators)
     into.mkdir(parents=True, exist_ok=True)
     text = _Text(model, kernels, operators, plan, _offsets(plan))
     files = {"weights.h": text.declarations(), "weights.c": text.definitions(), "model.c": text.code()}
@@ -94,6 +90,15 @@ def generate(model: Model, into: Path, kernels: KernelSet) -> Sources:
         operators=tuple(operator.name for operator in model.operators),
         arena=plan,
         version=kernels.version,
+    )
+
+
+def planned(model: Model, operators: Sequence[Lowered]) -> ArenaPlan:
+    """Where the activations of the lowered model and the scratch memory of its kernels lie."""
+    return plan_smallest(
+        model,
+        in_place=lambda operator: operators[operator.index].in_place,
+        scratch=lambda operator: operators[operator.index].scratch_bytes,
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import random
 import shutil
+import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 
 from tinybench.engine import Sources
 from tinybench.engines.reference import generate
-from tinybench.model import Model
+from tinybench.model import Model, tensor_bytes
 
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror")
 # Room for every filter in these tests, so that kernels are compiled once for all models.
@@ -115,17 +117,32 @@ def tflm() -> Callable[[bytes], Run]:
     return interpreted
 
 
-def inputs(size: int, count: int, seed: int = 1) -> Iterator[bytes]:
-    """Zeros, both extremes, a ramp, and `count` uniform random inputs of int8."""
-    import random
-
+def inputs(model: Model, count: int, seed: int = 1) -> Iterator[bytes]:
+    """Zeros, both extremes, a ramp, and `count` uniform random inputs of the model's type."""
+    tensor = model.tensors[model.inputs[0]]
+    size = tensor_bytes(tensor)
+    generator = random.Random(seed)
+    if tensor.dtype == "float32":
+        yield from _floats(size // 4, count, generator)
+        return
     yield bytes(size)
     yield b"\x80" * size
     yield b"\x7f" * size
     yield bytes(i % 256 for i in range(size))
-    generator = random.Random(seed)
     for _ in range(count):
         yield generator.randbytes(size)
+
+
+def _floats(elements: int, count: int, generator: random.Random) -> Iterator[bytes]:
+    def packed(values: Iterable[float]) -> bytes:
+        return struct.pack(f"<{elements}f", *values)
+
+    yield packed(0.0 for _ in range(elements))
+    yield packed(-8.0 for _ in range(elements))
+    yield packed(8.0 for _ in range(elements))
+    yield packed(i / elements for i in range(elements))
+    for _ in range(count):
+        yield packed(generator.uniform(-1, 1) for _ in range(elements))
 
 
 @pytest.fixture

@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinybench.codegen import graph_walk
+from tinybench.codegen.graph_walk import KernelSet
+from tinybench.errors import ModelError
 from tinybench.model import Model, Operator, Tensor, tensor_bytes
 from tinybench.models import tflite
 from tinybench.models.arena import ALIGNMENT_BYTES, lifetimes, lower_bound, overlaps, plan_smallest, plan_tflm
@@ -177,6 +180,35 @@ def test_official_models(official_models, tflm_head, file):
     assert (plan_tflm(model).bytes, plan_smallest(model).bytes, lower_bound(model)) == OFFICIAL[file]
     assert plan_tflm(model).bytes == tflm_head(data)
     assert overlaps(plan_tflm(model)) == overlaps(plan_smallest(model)) == ()
+
+
+@pytest.mark.needs("python:tflite_micro")
+def test_every_model_that_can_be_had(every_model, tflm_head):
+    """TFLM's head to the byte, and never more of ours: all workloads, and the files that are given."""
+    assert len(every_model) > len(PACKAGED)
+    for name, data in every_model.items():
+        model = tflite.read(data)
+        assert (name, plan_tflm(model).bytes) == (name, tflm_head(data))
+        ours = _planned_by_reference(model)
+        if ours is not None:
+            assert (name, ours) <= (name, plan_tflm(model).bytes)
+
+
+def _planned_by_reference(model: Model) -> int | None:
+    """Bytes of the plan that the engine `reference` makes of a model, None where it refuses it."""
+    try:
+        operators = graph_walk.lowered_model(model, KernelSet("reference", ""))
+    except ModelError:
+        return None
+    return graph_walk.planned(model, operators).bytes
+
+
+def test_reference_needs_at_most_four_fifths_of_tflms_head_for_wakewords(every_model):
+    data = every_model["vww01-mltk"]
+    model = tflite.read(data)
+    ours = _planned_by_reference(model)
+    assert ours is not None
+    assert ours <= 0.80 * plan_tflm(model).bytes
 
 
 @pytest.mark.parametrize("workload", sorted(PACKAGED))
