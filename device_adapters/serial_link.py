@@ -84,6 +84,11 @@ class SerialLink:
             self._serial.close()
 
 
+def no_such_port(port: str) -> DeviceNotFound:
+    """The error for a port that is not there."""
+    return DeviceNotFound(f"there is no serial port `{port}`", hint="tinybench devices")
+
+
 def _not_opened(port: str, error: Exception) -> DeviceError:
     text = str(error)
     if "Permission" in text or getattr(error, "errno", None) == errno.EACCES:
@@ -95,5 +100,9 @@ def _not_opened(port: str, error: Exception) -> DeviceError:
             f"`{port}` is in use by another program", hint="close the terminal that has it open"
         )
     if "No such file" in text or "FileNotFoundError" in text or getattr(error, "errno", None) == errno.ENOENT:
-        return DeviceNotFound(f"there is no serial port `{port}`", hint="tinybench devices")
+        return no_such_port(port)
+    if "://" in port and "Could not open" in text:
+        return DeviceNotFound(
+            f"nobody answers at `{port}`: {text.rpartition(': ')[2]}", hint="is it running?"
+        )
     return DeviceError(f"`{port}` cannot be opened: {text}", hint="tinybench devices")

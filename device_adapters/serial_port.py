@@ -7,14 +7,14 @@ be any URL that pyserial understands (`socket://host:port`, `rfc2217://…`).
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Protocol
 
-from device_adapters.serial_link import SerialLink
+from device_adapters.serial_link import SerialLink, no_such_port
 from tinybench.errors import DeadlineExceeded, LinkTimeout, UsageError
 from tinybench.inventory import is_virtual
 from tinybench.links import Clock, Deadline, Lines, text
@@ -32,17 +32,34 @@ class _Tunable(Link, Protocol):
     def set_baud(self, baud: int) -> None: ...
 
 
+def look_for(port: str) -> bool:
+    """Whether the port is one of a virtual desk; DeviceNotFound if it is nowhere. URLs are not looked for."""
+    if "://" in port:
+        return False
+    from serial.tools import list_ports
+
+    there = str(Path(port).resolve())
+    seen = [known for known in list_ports.comports() if known.device in (port, there)]
+    if not seen and not Path(port).exists():
+        raise no_such_port(port)
+    return any(is_virtual(known.serial_number) for known in seen)
+
+
 class SerialPort:
-    """The adapter of ports. `open_port` opens one; `clock` bounds the search for its speed."""
+    """The adapter of ports. `look_for` finds one, `open_port` opens it, `clock` bounds the search for its speed."""
 
     name = "serial"
     simulated = False
 
     def __init__(
-        self, open_port: Callable[[str, int], SerialLink] = SerialLink, clock: Clock = time.monotonic
+        self,
+        open_port: Callable[[str, int], SerialLink] = SerialLink,
+        clock: Clock = time.monotonic,
+        look_for: Callable[[str], bool] = look_for,
     ) -> None:
         self._open_port = open_port
         self._clock = clock
+        self._look_for = look_for
 
     def find(self, target: Target) -> Sequence[Device]:  # noqa: ARG002 - the seam's signature
         """Nothing: what a board on a port is of cannot be told from here."""
@@ -56,7 +73,10 @@ class SerialPort:
         )
 
     def flashed(self, word: str) -> Flashed | None:
-        """The port of `serial:PORT` or `serial:PORT@BAUD`. Raises UsageError if one is named badly."""
+        """The port of `serial:PORT` or `serial:PORT@BAUD`; it is looked for, and not opened.
+
+        Raises UsageError if one is named badly, DeviceNotFound if there is no such port.
+        """
         if not word.startswith(SCHEME):
             return None
         match = re.fullmatch(r"(.+?)(?:@([0-9]+))?", word.removeprefix(SCHEME))
@@ -65,7 +85,7 @@ class SerialPort:
         baud = int(match[2]) if match[2] else None
         if baud == 0:
             raise UsageError(f"`{word}` has no speed", hint=f"--device {SCHEME}{match[1]}@115200")
-        return Flashed(word, match[1], baud, virtual=_is_virtual(match[1]))
+        return Flashed(word, match[1], baud, virtual=self._look_for(match[1]))
 
     @contextmanager
     def join(self, unit: Flashed) -> Iterator[Joined]:
@@ -79,14 +99,6 @@ class SerialPort:
                 yield Joined(link, unit.baud)
             else:
                 yield find_baud(link, unit.port, clock=self._clock)
-
-
-def _is_virtual(port: str) -> bool:
-    """Whether the port is one of a virtual desk."""
-    from serial.tools import list_ports
-
-    there = os.path.realpath(port)
-    return any(seen.device == there and is_virtual(seen.serial_number) for seen in list_ports.comports())
 
 
 def find_baud(link: _Tunable, port: str, *, clock: Clock, rates: Sequence[int] = RATES) -> Joined:

@@ -1,8 +1,9 @@
 """The pipeline: case by case, build, load, prove, measure, record; what happens comes out as events.
 
-A failure of one case is a Run with `failure` set and the others go on. A device fault is tried once more with
-the device opened anew, and the Run says so; a number is never taken again because it looks odd. A Run is in
-the store before its event is seen, so that whatever interrupts the loop keeps what was finished.
+A failure of one case is a Run with `failure` set and the others go on. A device fault that may pass is tried
+once more with the device opened anew, and the Run says so; a number is never taken again because it looks
+odd. A Run is in the store before its event is seen, so that whatever interrupts the loop keeps what was
+finished.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Protocol, TypeVar
 
 from tinybench import __version__, faults, measure, surroundings
 from tinybench.engine import Engine
-from tinybench.errors import DeadlineExceeded, DeviceError, SetupError, TinyBenchError, WrongBoard
+from tinybench.errors import DeadlineExceeded, DeviceError, SetupError, TinyBenchError
 from tinybench.latency import QUICK, Rules
 from tinybench.links import Clock, Deadline, Transcript
 from tinybench.measure import Clean, Instrumented
@@ -206,7 +207,7 @@ class _Attempt:
         try:
             return self._opened(image, work)
         except DeviceError as error:
-            if self._retried or isinstance(error, WrongBoard) or self._time_is_up():
+            if self._retried or not error.may_pass or self._time_is_up():
                 raise
             self._retried = True
             first = error

@@ -57,17 +57,22 @@ class LostSamples(MeasurementError):
 
 
 class DeviceError(TinyBenchError):
-    """The bench broke; this says nothing about the model."""
+    """The bench broke; this says nothing about the model. It is worth another try, unless it cannot pass."""
 
     exit_code = 4
+    may_pass: ClassVar[bool] = True
 
 
 class DeviceNotFound(DeviceError):
     """No such board, probe or port is reachable."""
 
+    may_pass = False
+
 
 class WrongBoard(DeviceError):
     """The board that answers is not the one that was flashed."""
+
+    may_pass = False
 
 
 class LoadError(DeviceError):

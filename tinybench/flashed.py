@@ -94,6 +94,8 @@ def _events(case: FlashedCase, bench: Bench, rules: Rules, host: Host, git: Git 
         try:
             latencies_s = _measured(case, bench, rules, learnt, limit=limit, run_id=run_id)
         except DeviceError as error:
+            if not error.may_pass:
+                raise
             learnt.retried = True
             yield Retried(case, error)
             latencies_s = _measured(case, bench, rules, learnt, limit=limit, run_id=run_id)
@@ -128,7 +130,7 @@ def _case_of(case: FlashedCase, learnt: _Learnt) -> Case:
 def _conditions(unit: Flashed, rules: Rules) -> Conditions:
     return Conditions(
         core=UNKNOWN,
-        clock_hz=0,
+        clock_hz=None,
         caches=UNKNOWN,
         arena_region=UNKNOWN,
         weights_region=UNKNOWN,
@@ -146,11 +148,11 @@ def _measured(
         session = Session.connect(link, clock=bench.clock, baud=joined.baud, limit=limit)
         learnt.notes.append(f"the line runs at {joined.baud} baud")
         introduce(session, case.workload, learnt, boot=joined.boot)
-        learnt.golden = check_answers(session, case.workload, verify=case.verify_load)
+        inputs = case.workload.inputs(rules.inputs)
+        learnt.golden = check_answers(session, case.workload, inputs, verify=case.verify_load)
         if any(check.compared == "printed" for check in learnt.golden):
             learnt.notes.append(PRINTED)
-        inputs = [golden.data for golden in case.workload.goldens]
-        return timed(session, inputs, rules, verify=case.verify_load)
+        return timed(session, [golden.data for golden in inputs], rules, verify=case.verify_load)
 
 
 def _logged(link: Link, bench: Bench, run_id: str, open_things: ExitStack) -> Link:
@@ -202,14 +204,16 @@ def introduce(session: Session, workload: Workload, learnt: _Learnt, *, boot: Se
 # --- is it right? ---
 
 
-def check_answers(session: Session, workload: Workload, *, verify: bool = False) -> tuple[GoldenCheck, ...]:
-    """Run every golden input once: exact bytes where the firmware shows them, printed scores elsewhere.
+def check_answers(
+    session: Session, workload: Workload, inputs: Sequence[GoldenInput], *, verify: bool = False
+) -> tuple[GoldenCheck, ...]:
+    """Run every input once: exact bytes where the firmware shows them, printed scores elsewhere.
 
     Raises WrongAnswer, and SetupError if scores are all there is to see and the oracle is not installed.
     """
     exact = session.offers("out")
     checks = []
-    for golden in workload.goldens:
+    for golden in inputs:
         session.load(golden.data, verify=verify)
         window = session.infer(1, 0)
         checks.append(judge(golden, session.output()) if exact else judge_printed(golden, window, workload))

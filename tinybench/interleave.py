@@ -161,7 +161,7 @@ class _Pair:
         try:
             return self._opened(image, number)
         except DeviceError as error:
-            if self._retried:
+            if self._retried or not error.may_pass:
                 raise
             self._retried = True
             yield bench.Retried(self._case, error)

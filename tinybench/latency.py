@@ -7,8 +7,9 @@ late the host hears of anything is unknown, so it never takes part in a latency:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from tinybench.errors import ClockSuspect, ClockUnproven
 from tinybench.session import Session
@@ -27,6 +28,7 @@ class Rules:
     windows: int
     warmup: int
     clock_tolerance: float = 0.01
+    inputs: int = 3
 
     @property
     def protocol(self) -> str:
@@ -35,7 +37,8 @@ class Rules:
 
 
 QUICK = Rules(name="quick", window_s=0.5, windows=7, warmup=2)
-MLPERF = Rules(name="mlperf", window_s=10.0, windows=5, warmup=10)
+MLPERF = Rules(name="mlperf", window_s=10.0, windows=5, warmup=10, inputs=5)
+RULES: Mapping[str, Rules] = MappingProxyType({rules.name: rules for rules in (QUICK, MLPERF)})
 
 _HEADROOM = 1.05
 _SHORTEST_PROBE_S = 0.01

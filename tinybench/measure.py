@@ -79,10 +79,12 @@ def check_board(session: Session, image: Image, device: Device) -> None:
         raise WrongBoard(f"`{device.id}` says it is a `{identity.target}`, not a `{device.target.name}`")
 
 
-def check_answers(session: Session, workload: Workload, *, allowed: int = 0) -> tuple[GoldenCheck, ...]:
-    """Run every golden input once and compare; WrongAnswer unless each is within `allowed` last places."""
+def check_answers(
+    session: Session, inputs: Sequence[GoldenInput], *, allowed: int = 0
+) -> tuple[GoldenCheck, ...]:
+    """Run every input once and compare; WrongAnswer unless each is within `allowed` last places."""
     checks = []
-    for golden in workload.goldens:
+    for golden in inputs:
         session.load(golden.data)
         session.infer(1, 0)
         checks.append(judge(golden, session.output(), allowed=allowed))
@@ -142,10 +144,11 @@ def clean(
     notes = _clock_notes(session, simulated=device.simulated)
     if isinstance(link, CountsInstructions):
         return _counted(link, session, workload, allowed, notes)
-    golden = check_answers(session, workload, allowed=allowed)
+    inputs = workload.inputs(rules.inputs)
+    golden = check_answers(session, inputs, allowed=allowed)
     if device.simulated:
         return Clean(golden, (), None, "instructions", notes=(*notes, "this simulator counts nothing"))
-    latencies_s = timed(session, [golden.data for golden in workload.goldens], rules)
+    latencies_s = timed(session, [golden.data for golden in inputs], rules)
     latency = _measurement("latency", device.kind_of_times, latencies_s)
     return Clean(golden, (latency,), statistics.median(latencies_s), "s", notes=notes)
 

@@ -80,7 +80,7 @@ class Conditions(Record):
     """What must be equal before two Runs are compared; a difference makes the verdict incomparable."""
 
     core: str
-    clock_hz: int = Field(description="0 where firmware that was flashed elsewhere does not tell")
+    clock_hz: int | None = Field(description="null where firmware that was flashed elsewhere does not tell")
     caches: str
     flash_wait_states: int | None = None
     supply_mv: int | None = None
@@ -148,6 +148,9 @@ class GoldenCheck(Record):
     output_sha256: str
     equal: bool
     largest_difference: int = Field(ge=0, description="in units of the output's last place; 0 if equal")
+    top1: bool | None = Field(
+        default=None, description="whether the best class is the oracle's, where outputs only come close"
+    )
     compared: Literal["bytes", "printed"] = Field(
         default="bytes",
         description="printed: only the rounded scores could be seen, and are equal within their last digit",

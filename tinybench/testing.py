@@ -18,7 +18,7 @@ from tinybench.bench import Build
 from tinybench.engine import Engine, Sources
 from tinybench.errors import BuildError, LinkClosed, LinkTimeout
 from tinybench.fakes import FakeAdapter, FakeFirmware, FakeImage, FakeLine, FakeSimulator, Faults
-from tinybench.measure import INVOKE, LARGEST_DIFFERENCE, check_answers
+from tinybench.measure import INVOKE, allowed_difference, check_answers, names_classes
 from tinybench.session import Session
 from tinybench.target import Adapter, Device, Image, Link, Target
 from tinybench.workload import Workload
@@ -187,7 +187,9 @@ def _check_running(
     device = adapter.find(target)[0]
     with adapter.open(device, image) as link:
         session = Session.connect(link, clock=time.monotonic, baud=target.serial.baud)
-        check_answers(session, workload, allowed=LARGEST_DIFFERENCE[engine.exactness])
+        check_answers(
+            session, workload.goldens, allowed=allowed_difference(engine), classes=names_classes(workload)
+        )
         first = workload.goldens[0]
         session.load(first.data)
         session.infer(3, 1)  # many inferences on one input, as a window has them

@@ -148,7 +148,7 @@ class GoldenInput:
     is known.
     """
 
-    name: GoldenName
+    name: str
     data: bytes
     output: bytes | None
     output_sha256: str
@@ -157,7 +157,11 @@ class GoldenInput:
 
 @dataclass(frozen=True)
 class Workload:
-    """A workload with its model at hand."""
+    """A workload with its model at hand.
+
+    `goldens` are judged wherever the workload runs; `further` inputs with right answers are for protocols
+    that time over more of them.
+    """
 
     spec: WorkloadSpec
     model: Model
@@ -167,6 +171,11 @@ class Workload:
     source: str
     goldens: tuple[GoldenInput, ...]
     oracle: str
+    further: tuple[GoldenInput, ...] = ()
+
+    def inputs(self, count: int) -> tuple[GoldenInput, ...]:
+        """The first `count` inputs, golden ones first, or as many as there are."""
+        return (*self.goldens, *self.further)[:count]
 
     @property
     def inputs_sha256(self) -> str:

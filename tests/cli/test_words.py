@@ -59,6 +59,7 @@ def test_every_command_shows_an_example(tinybench: Command, command: str) -> Non
         (("plan", "--workload", "vww1", "--device", "nucleo-f746"), "unknown workload `vww1`", "vww01"),
         (("plan", "--device", "nucleo-f746"), "no suite and no workload", "--suite"),
         (("plan", "--suite", "vww"), "no device is named", "--device"),
+        (("run", "--suite", "vww", "--device", "rpi-pico", "--rules", "mlpref"), "`mlpref`", "`mlperf`"),
         (("run", "--siute", "vww"), "No such option", "--help"),
         (("list", "boards"), "boards", "--help"),
         (("plan", "--suite", "vww", "--device", "x", "--plugins", "nowhere"), "`nowhere` does not exist", ""),
@@ -80,6 +81,15 @@ def test_without_a_board_the_virtual_one_is_offered(tinybench: Command) -> None:
     assert said.err.splitlines() == [
         "error: no board of target nucleo-f746 was found",
         "hint: add --simulate to run on the virtual board",
+    ]
+
+
+def test_a_port_is_looked_for_before_a_model_is_fetched(tinybench: Command, tmp_path: Path) -> None:
+    said = tinybench("run", "--workload", "vww01", "--device", f"serial:{tmp_path / 'ttyACM7'}")
+    assert said.code == 4
+    assert said.err.splitlines() == [
+        f"error: there is no serial port `{tmp_path / 'ttyACM7'}`",
+        "hint: tinybench devices",
     ]
 
 

@@ -12,7 +12,8 @@ import pytest
 from device_adapters.serial_port import SerialPort, find_baud
 from tinybench import flashed
 from tinybench.bench import Bench, Failed, Recorded
-from tinybench.errors import DeadlineExceeded, UsageError, WrongAnswer
+from tinybench.errors import DeadlineExceeded, DeviceNotFound, UsageError, WrongAnswer
+from tinybench.export import mlperf
 from tinybench.fakes import NO_CAPABILITIES, FakeFirmware, FakeImage, FakeLine, Faults
 from tinybench.model import Model, Operator, Quantisation, Tensor
 from tinybench.plan import FlashedCase
@@ -196,8 +197,43 @@ def test_a_decision_is_no_score(workload):
     ],
 )
 def test_the_word_of_the_command_line(word, port, baud):
-    assert SerialPort().flashed(word) == Flashed(word, port, baud)
-    assert SerialPort().flashed("nucleo-f746") is None
+    adapter = SerialPort(look_for=lambda _: False)
+    assert adapter.flashed(word) == Flashed(word, port, baud)
+    assert adapter.flashed("nucleo-f746") is None
+
+
+def test_a_port_of_a_virtual_desk_is_marked():
+    assert SerialPort(look_for=lambda _: True).flashed("serial:/dev/pts/3").virtual
+
+
+def test_a_port_that_is_not_there_is_not_tried_again(workload):
+    class Gone(FakePort):
+        def join(self, unit):
+            opened.append(unit)
+            raise DeviceNotFound("it is gone")
+
+    opened, kept = [], []
+    bench = Bench(build=None, store=kept, clock=lambda: 0.0)
+    *_, last = flashed.run([FlashedCase(workload, UNIT, Gone(None))], bench)
+    assert isinstance(last, Failed)
+    assert (last.run.failure.error, len(opened)) == ("DeviceNotFound", 1)
+    assert not last.run.provenance.retried
+
+
+def test_five_inputs_are_timed_by_mlperf_tiny_s_rules_and_the_clock_is_unknown(workload):
+    inputs = [bytes((n, 2, 3, 4)) for n in (5, 6)]
+    further = tuple(
+        GoldenInput(f"random {n}", data, halved(data), hashlib.sha256(halved(data)).hexdigest())
+        for n, data in enumerate(inputs, 2)
+    )
+    last, _ = measured(replace(workload, further=further))
+    assert isinstance(last, Recorded), last
+    assert len(last.run.golden) == 5
+    assert mlperf.why_not_valid(last.run) is None
+    assert last.run.conditions.clock_hz is None
+    assert '"clock_hz":null' in last.run.model_dump_json()
+    last, _ = measured(workload)
+    assert "3 different inputs, not 5" in mlperf.why_not_valid(last.run)
 
 
 @pytest.mark.parametrize("word", ["serial:", "serial:COM3@0"])

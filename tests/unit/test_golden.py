@@ -44,6 +44,14 @@ def test_three_inputs_of_the_right_length(encoding, width):
     assert len(set(made.values())) == 3
 
 
+@pytest.mark.parametrize(("encoding", "width"), [("int8", 1), ("uint8", 1), ("float32", 4)])
+def test_further_inputs_are_others_of_the_same_length(encoding, width):
+    made = golden.further_inputs(spec(encoding), model(1, 5, 7, 3))
+    assert [name for name, _ in made] == ["random 2", "random 3"]
+    assert {len(data) for _, data in made} == {105 * width}
+    assert len({data for _, data in made} | set(named(encoding, 1, 5, 7, 3).values())) == 5
+
+
 def test_the_bytes_never_change():
     """Every stored digest of an output depends on these: change them and all records must be made anew."""
     made = golden.inputs(spec("uint8"), model(1, 96, 96, 3))

@@ -66,6 +66,13 @@ def test_without_an_oracle_the_stored_digests_judge():
     ]
 
 
+def test_further_inputs_are_judged_where_an_oracle_is_at_hand():
+    assert oracle.further(spec_of(), NET, FILE, None) == ()
+    for item in oracle.further(spec_of(), NET, FILE, Negating()):
+        assert item.output == bytes(value ^ 0x80 ^ 0xFF for value in item.data)
+        assert item.output_sha256 == hashlib.sha256(item.output).hexdigest()
+
+
 def test_an_oracle_that_disagrees_with_the_record_is_named_with_its_author():
     outputs = {**spec_of().golden.outputs_sha256, "random": "0" * 64}
     with pytest.raises(MeasurementError) as raised:

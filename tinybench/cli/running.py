@@ -44,12 +44,13 @@ from tinybench.cli.options import (
     split,
 )
 from tinybench.cli.terminal import document, print_json, print_table, silence, talk
-from tinybench.errors import EXIT_OK, UsageError
+from tinybench.errors import EXIT_OK, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from tinybench.bench import Bench, Build, Event
     from tinybench.compare import Comparison
     from tinybench.config import Settings
+    from tinybench.latency import Rules
     from tinybench.models.oracle import Oracle
     from tinybench.plan import Plan, Selection
     from tinybench.records import Run
@@ -67,6 +68,12 @@ CompareTo = Annotated[
     str | None, typer.Option("--compare-to", help="Compare with this, in the words of `compare`.")
 ]
 Pack = Annotated[Path | None, typer.Option("--pack", help="CMSIS-Pack that knows the chip.")]
+RulesName = Annotated[
+    str,
+    typer.Option(
+        "--rules", help="How latency is timed: quick, or mlperf (five windows of 10 s, five inputs)."
+    ),
+]
 Unlock = Annotated[bool, typer.Option("--unlock", help="Erase a locked chip, all of it, to unlock it.")]
 
 
@@ -82,6 +89,7 @@ def run_(
     simulate: Simulate = False,
     cut: CutModels = Cutting.AUTO,
     verify_load: VerifyLoad = False,
+    rules: RulesName = "quick",
     pack: Pack = None,
     unlock: Unlock = False,
     toolchain: Toolchain = None,
@@ -113,6 +121,7 @@ def run_(
     say = silence if quiet else talk
     store = Store(settings.results)
     store.check_writable()
+    timing = _rules(rules)
     gate = gate_of(compare_to, fail_on, threshold, results, interleaved=ab is not None)
     given = {"cache": str(settings.cache_dir)}
     given |= {"pack": str(pack)} if pack else {}
@@ -120,7 +129,7 @@ def run_(
     selection = _selection(settings, suite, workload, simulate=simulate, cut=cut, verify_load=verify_load)
     plan = _plan(settings, selection, say=say, given=given)
     build = _builder(settings) if plan.cases else _nothing_to_build
-    tools = bench.Bench(build=build, store=store, timeout_s=settings.timeout_s)
+    tools = bench.Bench(build=build, store=store, rules=timing, timeout_s=settings.timeout_s)
     courses: tuple[Generator[Event, None, None], ...] = (
         bench.run((*plan.cases, *plan.gaps), tools),
         flashed.run(plan.flashed, tools),
@@ -283,6 +292,14 @@ def _plan(
     for note in made.notes:
         say(f"model    {note}")
     return made
+
+
+def _rules(name: str) -> Rules:
+    from tinybench.latency import RULES
+
+    if name not in RULES:
+        raise UsageError(f"unknown rules `{name}`", hint=did_you_mean(name, RULES))
+    return RULES[name]
 
 
 def _oracle(settings: Settings) -> Oracle | None:

@@ -17,6 +17,7 @@ from tinybench.model import Model, Tensor, element_bytes
 from tinybench.workload import GOLDEN_NAMES, GoldenName, WorkloadSpec
 
 SEED = "tinybench golden input 1"
+FURTHER_NAMES = ("random 2", "random 3")
 CHECKER_CELL = 8
 
 # Of single precision: bits of a significand, the least number with all of them.
@@ -44,7 +45,14 @@ def inputs(spec: WorkloadSpec, model: Model) -> tuple[tuple[GoldenName, bytes], 
     return tuple((name, _input(name, spec, tensor, count)) for name in GOLDEN_NAMES)
 
 
-def digest(named: Sequence[tuple[GoldenName, bytes]]) -> str:
+def further_inputs(spec: WorkloadSpec, model: Model) -> tuple[tuple[str, bytes], ...]:
+    """Inputs beyond the golden ones, for protocols that time over more of them: `random` with other seeds."""
+    tensor = _tensor_for(spec, model)
+    count = math.prod(tensor.shape)
+    return tuple((name, _written(_levels(name, spec, count), spec, tensor)) for name in FURTHER_NAMES)
+
+
+def digest(named: Sequence[tuple[str, bytes]]) -> str:
     """SHA-256 of the inputs in their order, each preceded by its name and length."""
     whole = hashlib.sha256()
     for name, data in named:
@@ -141,10 +149,18 @@ def _input(name: GoldenName, spec: WorkloadSpec, tensor: Tensor, count: int) -> 
     """Inputs are made as levels 0…255 (int8 value plus 128) and then written in the wire's encoding."""
     if name == "zeros":
         return bytes(count * WIRE_BYTES[spec.input.encoding])
-    if name == "random":
-        levels = hashlib.shake_128(f"{SEED} {spec.id} {count}".encode()).digest(count)
-    else:
-        levels = bytes(_pattern(tensor.shape))
+    levels = bytes(_pattern(tensor.shape)) if name == "structured" else _levels("", spec, count)
+    return _written(levels, spec, tensor)
+
+
+def _levels(name: str, spec: WorkloadSpec, count: int) -> bytes:
+    """Random levels: the golden input has no `name`, the further ones have theirs."""
+    return hashlib.shake_128(f"{SEED} {spec.id} {count}{name and f' {name}'}".encode()).digest(count)
+
+
+def _written(levels: bytes, spec: WorkloadSpec, tensor: Tensor) -> bytes:
+    """Levels in the wire's encoding."""
+    count = len(levels)
     if spec.input.encoding == "uint8":
         return levels
     if spec.input.encoding == "int8":

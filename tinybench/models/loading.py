@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tinybench.errors import MeasurementError, ModelError, SetupError, WrongDigest
 from tinybench.fetch import Fetched, Fetcher
 from tinybench.models.normalise import normalise
-from tinybench.models.oracle import Oracle, judge
+from tinybench.models.oracle import Oracle, further, judge
 from tinybench.models.tflite import read, write
 from tinybench.plugins import Catalogue
 from tinybench.workload import SuiteEntry, Workload, WorkloadSpec
@@ -43,6 +43,7 @@ def load(spec: WorkloadSpec, fetcher: Fetcher, oracle: Oracle | None) -> Workloa
         source=source,
         goldens=goldens,
         oracle=judged_by,
+        further=further(spec, model, data, oracle),
     )
 
 

@@ -19,7 +19,7 @@ from tinybench.errors import MeasurementError, ModelError, SetupError
 from tinybench.fetch import keep
 from tinybench.model import Model, Tensor, tensor_bytes
 from tinybench.models import golden
-from tinybench.workload import GoldenInput, GoldenName, WorkloadSpec
+from tinybench.workload import GoldenInput, WorkloadSpec
 
 DISTRIBUTION = "tflite-micro"
 _JUDGED: Mapping[str, Literal["int8", "int16", "float32"]] = MappingProxyType(
@@ -132,14 +132,19 @@ def judge(
         )
         return stored, f"stored digests of {record.oracle}"
     judged = _judged(spec, model, data, oracle, named)
-    for item in judged:
-        if item.output_sha256 != record.outputs_sha256[item.name]:
+    for (name, _), item in zip(named, judged, strict=True):
+        if item.output_sha256 != record.outputs_sha256[name]:
             raise MeasurementError(
-                f"`{oracle.version}` disagrees with the stored output of `{spec.id}` for `{item.name}`, "
+                f"`{oracle.version}` disagrees with the stored output of `{spec.id}` for `{name}`, "
                 f"which `{record.oracle}` wrote",
                 hint=f"tinybench golden {spec.id} prints what this oracle answers",
             )
     return judged, oracle.version
+
+
+def further(spec: WorkloadSpec, model: Model, data: bytes, oracle: Oracle | None) -> tuple[GoldenInput, ...]:
+    """Inputs beyond the golden ones with their right outputs; none where no oracle is at hand."""
+    return _judged(spec, model, data, oracle, golden.further_inputs(spec, model)) if oracle else ()
 
 
 def record_goldens(spec: WorkloadSpec, model: Model, data: bytes, oracle: Oracle) -> str:
@@ -164,7 +169,7 @@ def _judged(
     model: Model,
     data: bytes,
     oracle: Oracle,
-    named: Sequence[tuple[GoldenName, bytes]],
+    named: Sequence[tuple[str, bytes]],
 ) -> tuple[GoldenInput, ...]:
     output = _judged_output(spec, model)
     tensors = [golden.to_tensor(spec, model, sample) for _, sample in named]

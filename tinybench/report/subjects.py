@@ -101,7 +101,7 @@ def _place(run: Run) -> tuple[str, ...]:
     conditions = run.conditions
     return (
         run.provenance.unit or ("virtual" if conditions.simulated else run.provenance.adapter),
-        show(conditions.clock_hz, "Hz", 6),
+        show(conditions.clock_hz, "Hz", 6) if conditions.clock_hz else "clock unknown",
         f"caches {conditions.caches}",
         f"arena in {conditions.arena_region}",
         f"weights in {conditions.weights_region}",

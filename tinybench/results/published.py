@@ -116,6 +116,7 @@ def _is_peer(row: Published, run: Run, task: str) -> bool:
     return (
         row.task == task
         and row.core == run.conditions.core
+        and clock_hz is not None
         and abs(row.clock_hz - clock_hz) <= CLOCK_TOLERANCE * clock_hz
     )
 

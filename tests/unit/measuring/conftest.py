@@ -159,6 +159,15 @@ class Desk:
     def simulator(self, *arguments, **settings):
         return FakeSimulator(firmware(*arguments, **settings))
 
+    def with_further(self, count):
+        """The workload with inputs beyond its golden ones, as an oracle at hand gives it."""
+        samples = [bytes((number, 2, 3, 4)) for number in range(count)]
+        further = (
+            GoldenInput(f"random {n}", data, inverted(data), sha256(inverted(data)))
+            for n, data in enumerate(samples, 2)
+        )
+        return replace(self.workload, further=tuple(further))
+
     def with_outputs_unknown(self):
         goldens = tuple(replace(golden, output=None) for golden in self.workload.goldens)
         return replace(self.workload, goldens=goldens)

@@ -13,7 +13,9 @@ import pytest
 from tinybench import bench
 from tinybench.bench import Bench, Built, Checked, Failed, Recorded, Retried, Skipped, Started
 from tinybench.errors import BuildError, DeadlineExceeded, DoesNotFit, FirmwareFault, SetupError
+from tinybench.export import mlperf
 from tinybench.fakes import Faults
+from tinybench.latency import MLPERF
 from tinybench.links import passed
 from tinybench.records import Gap, Run
 from tinybench.target import Serial
@@ -113,6 +115,20 @@ def test_a_unit_of_a_virtual_desk_is_marked_and_its_times_are_rehearsed(desk):
     assert run.conditions.simulated
     assert run.conditions.protocol == on.rules.protocol
     assert Run.model_validate_json(run.model_dump_json()) == run
+
+
+@pytest.mark.parametrize(("further", "reason"), [(2, None), (0, "3 different inputs, not 5")])
+def test_by_mlperf_tiny_s_rules_five_inputs_are_proven_and_timed(desk, further, reason):
+    """A Run that keeps every rule says so when it is exported; without an oracle there are three inputs."""
+    case, on = setup(desk, lambda image: desk.firmware(image.kind), rules=MLPERF)
+    case = replace(case, workload=desk.with_further(further))
+    run = list(bench.run([case], on))[-1].run
+    assert len(run.golden) == 3 + further
+    assert len(run.measurement("latency").samples) == 5
+    if reason is None:
+        assert mlperf.why_not_valid(run) is None
+    else:
+        assert reason in mlperf.why_not_valid(run)
 
 
 def test_two_simulated_runs_differ_in_nothing_that_was_counted(desk):

@@ -26,7 +26,8 @@ def build(material: Material) -> Section | None:
         peers = by_run.get(subject.run.run_id)
         if peers is not None:
             conditions = subject.run.conditions
-            places.setdefault((peers.task, conditions.core, conditions.clock_hz), []).append((subject, peers))
+            place = (peers.task, conditions.core, conditions.clock_hz or 0)  # peers have a clock
+            places.setdefault(place, []).append((subject, peers))
     if not places:
         return None
     blocks = [

@@ -37,7 +37,7 @@ def _code(text: str | None) -> str:
 FIELDS: Mapping[str, Callable[[Run], str]] = MappingProxyType(
     {
         "Core": lambda run: run.conditions.core,
-        "Clock": lambda run: show(run.conditions.clock_hz, "Hz"),
+        "Clock": lambda run: show(run.conditions.clock_hz, "Hz") if run.conditions.clock_hz else "unknown",
         "Caches": lambda run: run.conditions.caches,
         "Flash wait states": lambda run: _optional(run.conditions.flash_wait_states),
         "Supply": lambda run: f"{run.conditions.supply_mv} mV" if run.conditions.supply_mv else "",
