@@ -144,9 +144,10 @@ def case_of(planned: PlannedCase) -> Case:
 def conditions_of(planned: PlannedCase, rules: Rules) -> Conditions:
     """What must be equal before its answer is compared: from the target, and how it is measured."""
     target = planned.target
+    here = target.core.name == "host"
     return Conditions(
-        core=target.core.name,
-        clock_hz=target.clock_hz,
+        core=(planned.device.details or {}).get("core", target.core.name) if here else target.core.name,
+        clock_hz=None if here else target.clock_hz,
         caches=target.core.caches,
         flash_wait_states=target.flash_wait_states,
         arena_region=target.region_for("arena").name,

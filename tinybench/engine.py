@@ -59,3 +59,34 @@ class TakesLibraries(Protocol):
 
     def wants(self, target: Target) -> str:
         """How to build the library for `target`, as a hint."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What runs on this computer in the place of firmware: a class, as `module:name`.
+
+    It is called with the model's bytes and gives an `Inference` (tinybench.host_program).
+    """
+
+    inference: str
+    version: str
+
+
+@runtime_checkable
+class RunsHere(Protocol):
+    """An engine for this computer: nothing is compiled, and no firmware is made."""
+
+    name: str
+
+    def program(self, workload: Workload) -> Program:
+        """What runs for this workload; SetupError if something is not installed."""
+
+
+def refusal(engine: Engine, workload: Workload, target: Target) -> str | None:
+    """Why this engine cannot have this cell, in a sentence; None if it can.
+
+    Firmware is compiled for Cortex-M, so that this computer runs only engines made for it.
+    """
+    if target.core.name == "host" and not isinstance(engine, RunsHere):
+        return f"`{engine.name}` makes firmware; on this computer there is `tflm-host`"
+    return engine.refuses(workload, target)

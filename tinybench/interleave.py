@@ -237,6 +237,7 @@ def _measurements(case: PlannedCase, image: Image, windows: Sequence[_Window]) -
     merged += [
         Measurement(metric=name, kind="counted", unit=METRICS[name].unit, samples=(size,))
         for name, size in sizes.items()
+        if size is not None
     ]
     return (*merged, *measure.model_measurements(case.workload))
 

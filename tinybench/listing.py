@@ -62,7 +62,9 @@ def _devices(catalogue: Catalogue) -> Table:
 
 
 def _reached(target: Target) -> str:
-    """How a board of this type can be had: through a probe, or as a virtual twin."""
+    """How a board of this type can be had: through a probe, or as a virtual twin; or if it is no board."""
+    if target.core.name == "host":
+        return "always there"
     ways = [("probe", target.probe), ("--simulate", target.virtual)]
     return ", ".join(way for way, table in ways if table is not None) or "serial port"
 

@@ -248,9 +248,10 @@ def instrumented(
 def memory_measurements(image: Image, memory: MemoryUse) -> tuple[Measurement, ...]:
     """Flash and static RAM of the (clean) image, and what inference uses; their sum is the peak.
 
-    Where the stack is not ours to paint (this computer), there is neither its mark nor a peak.
+    Where the stack is not ours to paint (this computer), there is neither its mark nor a peak; and a program
+    has no flash and no static RAM.
     """
-    used = {
+    used: dict[str, int | None] = {
         "ram_static": image.ram_static_bytes,
         "ram_arena": memory.arena_used,
         "ram_stack": memory.stack_used,
@@ -259,10 +260,8 @@ def memory_measurements(image: Image, memory: MemoryUse) -> tuple[Measurement, .
     known = {name: value for name, value in used.items() if value is not None}
     if len(known) == len(used):
         known["ram_peak"] = sum(known.values())
-    return tuple(
-        _measurement(name, "counted", (value,))
-        for name, value in ({"flash": image.flash_bytes} | known).items()
-    )
+    flash = {} if image.flash_bytes is None else {"flash": image.flash_bytes}
+    return tuple(_measurement(name, "counted", (value,)) for name, value in (flash | known).items())
 
 
 def model_measurements(workload: Workload) -> tuple[Measurement, ...]:

@@ -66,10 +66,13 @@ def why(gap: Gap) -> str:
 
 def built(image: Image) -> str:
     """What was built, by whom, and how large it is."""
+    build_id = f"build id {image.build_id[:_BUILD_ID_SHOWN]}"
+    if image.toolchain is None:
+        return f"{image.kind} program with {image.engine_version}: {build_id}"
     made_by = f"{image.toolchain.name} {image.toolchain.version}"
     return (
-        f"{image.kind} image with {made_by}: {show(image.flash_bytes, 'B')} flash, "
-        f"{show(image.ram_static_bytes, 'B')} static RAM, build id {image.build_id[:_BUILD_ID_SHOWN]}"
+        f"{image.kind} image with {made_by}: {_bytes(image.flash_bytes)} flash, "
+        f"{_bytes(image.ram_static_bytes)} static RAM, {build_id}"
     )
 
 
@@ -116,8 +119,8 @@ def images(pairs: Iterable[tuple[Buildable, Image]]) -> Table:
             wanted.workload.spec.id,
             wanted.engine.name,
             wanted.target.name,
-            show(image.flash_bytes, "B"),
-            show(image.ram_static_bytes, "B"),
+            _bytes(image.flash_bytes),
+            _bytes(image.ram_static_bytes),
             image.build_id[:_BUILD_ID_SHOWN],
             str(image.elf),
         )
@@ -137,10 +140,10 @@ def facts(wanted: Buildable, image: Image) -> dict[str, object]:
         },
         "elf": str(image.elf),
         "build_id": image.build_id,
-        "toolchain": image.toolchain.model_dump(mode="json"),
+        "toolchain": image.toolchain.model_dump(mode="json") if image.toolchain else None,
         "flash_bytes": image.flash_bytes,
         "ram_static_bytes": image.ram_static_bytes,
-        "memory": image.memory.model_dump(mode="json"),
+        "memory": image.memory.model_dump(mode="json") if image.memory else None,
     }
 
 
@@ -171,6 +174,10 @@ def _cost(run: Run) -> tuple[str, str]:
         if found is not None:
             return show(found.samples[0], found.unit) + words, found.kind
     return "-", "-"
+
+
+def _bytes(count: int | None) -> str:
+    return "-" if count is None else show(count, "B")
 
 
 def _amount(run: Run, metric: str) -> str:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from tinybench import engine_options, target_options
-from tinybench.engine import Engine
+from tinybench.engine import Engine, refusal
 from tinybench.errors import DeviceError, DeviceNotFound, SetupError, UsageError, WrongDigest, did_you_mean
 from tinybench.fetch import Fetcher
 from tinybench.models.cut import before_softmax, without_softmax
@@ -108,7 +108,7 @@ def plan(selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: O
                 gaps.append(Gap(workload=task.name, engine="flashed", target=unit.id, reason=task.gap))
         for engine, (adapter, device) in itertools.product(engines, places):
             target = device.target
-            reason = task.gap or engine.refuses(task.wanted, target)
+            reason = task.gap or refusal(engine, task.wanted, target)
             if reason is None:
                 options = {
                     **selection.options,
@@ -150,7 +150,7 @@ def buildable(
             whole, engines, list(targets.values()), cut=selection.cut, fetcher=fetcher, oracle=oracle
         )
         for engine, target in itertools.product(engines, targets.values()):
-            reason = task.gap or engine.refuses(task.wanted, target)
+            reason = task.gap or refusal(engine, task.wanted, target)
             if reason is None:
                 found.append(Buildable(task.wanted, engine, target))
             else:
@@ -222,12 +222,12 @@ def _comparable(
     needy = [
         (engine, target)
         for engine, target in itertools.product(engines, targets)
-        if engine.refuses(workload, target) is not None
+        if refusal(engine, workload, target) is not None
     ]
     if not needy or oracle is None:
         return task
     shorter = without_softmax(workload, oracle, fetcher.keep)
-    helped = [engine.name for engine, target in needy if engine.refuses(shorter, target) is None]
+    helped = [engine.name for engine, target in needy if refusal(engine, shorter, target) is None]
     if not helped:
         return task
     return _cut(task, shorter, f"`{helped[0]}` has none")

@@ -238,7 +238,7 @@ class MemoryUse:
     arena_reserved: int
     stack_used: int | None
     stack_reserved: int
-    heap_used: int
+    heap_used: int | None
     heap_reserved: int
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
@@ -44,17 +44,18 @@ from tinybench.cli.options import (
     split,
 )
 from tinybench.cli.terminal import document, print_json, print_table, silence, talk
-from tinybench.errors import EXIT_OK, UsageError, did_you_mean
+from tinybench.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from tinybench.bench import Bench, Build, Event
     from tinybench.compare import Comparison
     from tinybench.config import Settings
-    from tinybench.latency import Rules
+    from tinybench.engine import Engine
     from tinybench.models.oracle import Oracle
     from tinybench.plan import Plan, Selection
     from tinybench.records import Run
-    from tinybench.target import Image
+    from tinybench.target import Image, ImageKind, Target
+    from tinybench.workload import Workload
 
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -68,12 +69,6 @@ CompareTo = Annotated[
     str | None, typer.Option("--compare-to", help="Compare with this, in the words of `compare`.")
 ]
 Pack = Annotated[Path | None, typer.Option("--pack", help="CMSIS-Pack that knows the chip.")]
-RulesName = Annotated[
-    str,
-    typer.Option(
-        "--rules", help="How latency is timed: quick, or mlperf (five windows of 10 s, five inputs)."
-    ),
-]
 Unlock = Annotated[bool, typer.Option("--unlock", help="Erase a locked chip, all of it, to unlock it.")]
 
 
@@ -89,7 +84,6 @@ def run_(
     simulate: Simulate = False,
     cut: CutModels = Cutting.AUTO,
     verify_load: VerifyLoad = False,
-    rules: RulesName = "quick",
     pack: Pack = None,
     unlock: Unlock = False,
     toolchain: Toolchain = None,
@@ -121,15 +115,15 @@ def run_(
     say = silence if quiet else talk
     store = Store(settings.results)
     store.check_writable()
-    timing = _rules(rules)
     gate = gate_of(compare_to, fail_on, threshold, results, interleaved=ab is not None)
     given = {"cache": str(settings.cache_dir)}
     given |= {"pack": str(pack)} if pack else {}
     given |= {"unlock": ""} if unlock else {}
     selection = _selection(settings, suite, workload, simulate=simulate, cut=cut, verify_load=verify_load)
     plan = _plan(settings, selection, say=say, given=given)
-    build = _builder(settings) if plan.cases else _nothing_to_build
-    tools = bench.Bench(build=build, store=store, rules=timing, timeout_s=settings.timeout_s)
+    targets = [case.target for case in plan.cases]
+    build = _builder(settings, targets) if plan.cases else _nothing_to_build
+    tools = bench.Bench(build=build, store=store, timeout_s=settings.timeout_s)
     courses: tuple[Generator[Event, None, None], ...] = (
         bench.run((*plan.cases, *plan.gaps), tools),
         flashed.run(plan.flashed, tools),
@@ -229,7 +223,7 @@ def build_(
     wanted, gaps = buildable(selection, catalogue, fetcher_of(settings, catalogue, say), _oracle(settings))
     for gap in gaps:
         say(f"gap      {narrate.why(gap)}")
-    make = _builder(settings)
+    make = _builder(settings, [cell.target for cell in wanted])
     pairs = []
     for cell in wanted:
         pairs.append((cell, make(cell.workload, cell.engine, cell.target, "clean")))
@@ -294,14 +288,6 @@ def _plan(
     return made
 
 
-def _rules(name: str) -> Rules:
-    from tinybench.latency import RULES
-
-    if name not in RULES:
-        raise UsageError(f"unknown rules `{name}`", hint=did_you_mean(name, RULES))
-    return RULES[name]
-
-
 def _oracle(settings: Settings) -> Oracle | None:
     from tinybench.models.oracle import installed
 
@@ -312,12 +298,21 @@ def _nothing_to_build(*_: object) -> Image:
     raise AssertionError("a plan without cases builds nothing")
 
 
-def _builder(settings: Settings) -> Build:
-    """Builds with the compiler of the settings, which is looked for once."""
-    from tinybench import build, toolchain
+def _builder(settings: Settings, targets: Iterable[Target]) -> Build:
+    """Builds with the compiler of the settings, which is looked for once, if there is firmware to build."""
+    from tinybench import build, programs, toolchain
 
-    compiler = toolchain.find(settings.toolchain, settings.cache_dir)
-    return functools.partial(build.build, compiler=compiler, cache=settings.cache_dir)
+    cache = settings.cache_dir
+    programmed = functools.partial(programs.make, cache=cache)
+    if all(target.core.name == "host" for target in targets):
+        return programmed
+    compiler = toolchain.find(settings.toolchain, cache)
+    compiled = functools.partial(build.build, compiler=compiler, cache=cache)
+
+    def make(workload: Workload, engine: Engine, target: Target, kind: ImageKind) -> Image:
+        return (programmed if target.core.name == "host" else compiled)(workload, engine, target, kind)
+
+    return make
 
 
 @app.command("devices", epilog=EXAMPLE.format("devices scan"))
