@@ -46,7 +46,7 @@ def look_for(port: str) -> bool:
 
 
 class SerialPort:
-    """The adapter of ports. `look_for` finds one, `open_port` opens it, `clock` bounds the search for its speed."""
+    """Serial ports: `look_for` finds one, `open_port` opens it, `clock` bounds the search for its speed."""
 
     name = "serial"
     simulated = False
