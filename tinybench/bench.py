@@ -167,7 +167,7 @@ class _Attempt:
         self._git = git
         self._started = bench.now()
         self._run_id = bench.new_id(self._started)
-        self._allowed = measure.LARGEST_DIFFERENCE[case.engine.exactness]
+        self._allowed = measure.allowed_difference(case.engine)
         self._limit: Deadline | None = None
         self._image: Image | None = None
         self._clean: Clean | None = None

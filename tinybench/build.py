@@ -136,7 +136,7 @@ def _recipe(
         ),
         system_includes=sources.system_include_dirs,
         libraries=sources.libraries,
-        their_link_flags=sources.link_flags,
+        their_link_flags=compiler.libraries(sources.link_flags),
         script=linker.script(target),
     )
 

@@ -52,6 +52,13 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class DeclaresTolerance(Protocol):
+    """A `close` engine that says how far its outputs may be from the oracle's, in last places of the output."""
+
+    tolerance: int
+
+
+@runtime_checkable
 class TakesLibraries(Protocol):
     """An engine that links a static library which only its user can build; see `tinybench engine add`."""
 

@@ -190,7 +190,7 @@ class _Pair:
             image,
             device=case.device,
             rules=replace(self._on.rules, windows=1),
-            allowed=measure.LARGEST_DIFFERENCE[case.engine.exactness],
+            allowed=measure.allowed_difference(case.engine),
         )
         identity = session.identify()
         if identity.engine != case.engine.name:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from tinybench.engine import DeclaresTolerance, Engine
 from tinybench.errors import ClockSuspect, ProtocolError, WrongAnswer, WrongBoard
 from tinybench.latency import Rules, timed
 from tinybench.model import macs, parameters, total_macs
@@ -79,19 +80,34 @@ def check_board(session: Session, image: Image, device: Device) -> None:
         raise WrongBoard(f"`{device.id}` says it is a `{identity.target}`, not a `{device.target.name}`")
 
 
+def allowed_difference(engine: Engine) -> int:
+    """How far an engine's outputs may be from the oracle's, in units of their last place."""
+    if engine.exactness == "close" and isinstance(engine, DeclaresTolerance):
+        return engine.tolerance
+    return LARGEST_DIFFERENCE[engine.exactness]
+
+
+def names_classes(workload: Workload) -> bool:
+    """Whether the largest output is the answer: a `close` engine owes that it is the oracle's."""
+    return workload.spec.results == "scores" and len(workload.spec.labels) > 1
+
+
 def check_answers(
-    session: Session, inputs: Sequence[GoldenInput], *, allowed: int = 0
+    session: Session, inputs: Sequence[GoldenInput], *, allowed: int = 0, classes: bool = False
 ) -> tuple[GoldenCheck, ...]:
-    """Run every input once and compare; WrongAnswer unless each is within `allowed` last places."""
+    """Run every input once and compare; WrongAnswer unless each is within `allowed` last places.
+
+    With `classes`, the best one must be the oracle's as well.
+    """
     checks = []
     for golden in inputs:
         session.load(golden.data)
         session.infer(1, 0)
-        checks.append(judge(golden, session.output(), allowed=allowed))
+        checks.append(judge(golden, session.output(), allowed=allowed, classes=classes))
     return tuple(checks)
 
 
-def judge(golden: GoldenInput, got: bytes, *, allowed: int = 0) -> GoldenCheck:
+def judge(golden: GoldenInput, got: bytes, *, allowed: int = 0, classes: bool = False) -> GoldenCheck:
     """The check of one output against the oracle's; of floats, `allowed` last places are times `FLOAT_SLACK`.
 
     Raises WrongAnswer naming the input, the first differing element, what was expected and what came, and
@@ -119,7 +135,26 @@ def judge(golden: GoldenInput, got: bytes, *, allowed: int = 0) -> GoldenCheck:
             f"input `{golden.name}` is wrong at element `{first}`: expected `{right}`, got `{came}`; "
             f"{len(differing)} of {len(off)} elements differ, by at most {largest}"
         )
-    return GoldenCheck(input=golden.name, output_sha256=digest, equal=False, largest_difference=largest)
+    return GoldenCheck(
+        input=golden.name,
+        output_sha256=digest,
+        equal=False,
+        largest_difference=largest,
+        top1=_same_best(golden, got) if classes else None,
+    )
+
+
+def _same_best(golden: GoldenInput, got: bytes) -> bool:
+    """True if one of the oracle's best classes is a best one here; WrongAnswer if none is."""
+    assert golden.output is not None
+    right, came = values(golden.output, golden.dtype), values(got, golden.dtype)
+    best = [index for index, score in enumerate(right) if score == max(right)]
+    if max(came[index] for index in best) == max(came):
+        return True
+    raise WrongAnswer(
+        f"input `{golden.name}` is close, and of another class: "
+        f"expected `{best[0]}`, got `{came.index(max(came))}`"
+    )
 
 
 # --- the clean image ---
@@ -145,7 +180,7 @@ def clean(
     if isinstance(link, CountsInstructions):
         return _counted(link, session, workload, allowed, notes)
     inputs = workload.inputs(rules.inputs)
-    golden = check_answers(session, inputs, allowed=allowed)
+    golden = check_answers(session, inputs, allowed=allowed, classes=names_classes(workload))
     if device.simulated:
         return Clean(golden, (), None, "instructions", notes=(*notes, "this simulator counts nothing"))
     latencies_s = timed(session, [golden.data for golden in inputs], rules)
@@ -179,7 +214,7 @@ def _counted(
         link.reset_profile()
         walls_s.append(session.infer(1, 0).host_s)
         profile = link.profile()
-        checks.append(judge(golden, session.output(), allowed=allowed))
+        checks.append(judge(golden, session.output(), allowed=allowed, classes=names_classes(workload)))
         counts.append(_of_one_inference(profile))
         profiles.append(profile)
     functions = profiles[0].inference or profiles[0].functions
@@ -238,7 +273,7 @@ def instrumented(
     else:
         window = session.infer(_INSTRUMENTED_INFERENCES, 1)
         cost, hz = window.device_s / window.inferences, session.clock().hz
-    judge(golden, session.output(), allowed=allowed)
+    judge(golden, session.output(), allowed=allowed, classes=names_classes(workload))
     return Instrumented(session.memory(), session.layers(), cost, hz)
 
 

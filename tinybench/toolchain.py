@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -85,6 +85,10 @@ class Compiler:
         """Flags for linking an image, the script apart."""
         machine = self._machine(core, linking=True)
         return (*machine, *_LINK, *(("-nostartfiles", "--specs=nano.specs") if self.name == "gcc" else ()))
+
+    def libraries(self, flags: Sequence[str]) -> tuple[str, ...]:
+        """Link flags of an engine's; zig has no libm to ask for: its runtime library holds what there is."""
+        return tuple(flag for flag in flags if self.name == "gcc" or flag != "-lm")
 
     def _need_cxx(self) -> None:
         if self.name == "zig":

@@ -33,16 +33,16 @@ def build(material: Material) -> Section | None:
 
 def _row(subject: Subject, *, link: bool) -> Row:
     golden = subject.run.golden
-    wrong = [check for check in golden if not check.equal]
-    if wrong:
-        worst = max(check.largest_difference for check in wrong)
-        answer = Cell(
-            "",
-            badge=Badge("wrong", "verdict", "bad"),
-            note=f"{', '.join(check.input for check in wrong)}: off by up to {worst}",
-        )
-    else:
+    differing = [check for check in golden if not check.equal]
+    if not differing:
         answer = Cell("", badge=Badge("equal", "verdict", "good"))
+    else:
+        worst = max(check.largest_difference for check in differing)
+        off = f"{', '.join(check.input for check in differing)}: off by up to {worst}"
+        passed = subject.run.failure is None
+        badge = Badge("close", "verdict") if passed else Badge("wrong", "verdict", "bad")
+        same = "; the best class is the judge's" if all(check.top1 for check in differing) else ""
+        answer = Cell("", badge=badge, note=off + same)
     return Row(
         (
             *names(subject, link=link),
