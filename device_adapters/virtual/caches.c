@@ -24,13 +24,14 @@ enum { CODE, DATA, PORTS };
 enum { NOTHING = -1 };
 #define NOWHERE 0xFFFFFFFFU
 
-/* An address at which something was missed: a word of code, or the block whose load missed. */
+/* An address at which something was asked for: a word of code that was missed, or an instruction that loads. */
 typedef struct {
     uint32_t address;
     uint16_t memory;
     uint16_t port;
     uint64_t next;   /* the word after the one before, reached by running on */
     uint64_t jumped; /* any other */
+    uint64_t asked;  /* by a load, missed or not */
 } tbc_site;
 
 typedef struct {
@@ -58,9 +59,9 @@ typedef struct {
 /* The head is read and written from Python (caches.py mirrors it field by field). */
 typedef struct {
     uint32_t memory_count, cache_count, site_count, full;
-    uint32_t entry, within, return_address, block; /* `within`: the watched function is being executed */
+    uint32_t entry, within, return_address, spare; /* `within`: the watched function is being executed */
     uint32_t pc_after, sp;
-    int32_t r13, r14;
+    int32_t r13, r14, r15, unused;
     int32_t (*reg_read)(void *uc, int32_t id, void *value);
     tbc_memory memories[MAX_MEMORIES];
     tbc_cache caches[MAX_CACHES];
@@ -143,11 +144,13 @@ EXPORT void tbc_reset(tbc_state *state) {
     state->site_count = 0;
 }
 
-/* Copies the addresses at which anything was missed, at most SITES, and says how many. */
+static bool is_used(const tbc_site *site) { return site->next != 0 || site->jumped != 0 || site->asked != 0; }
+
+/* Copies the addresses at which anything was asked for, at most SITES, and says how many. */
 EXPORT uint32_t tbc_sites(const tbc_state *state, tbc_site *into) {
     uint32_t count = 0;
     for (uint32_t slot = 0; slot < SITES; slot++) {
-        if (state->sites[slot].next != 0 || state->sites[slot].jumped != 0) {
+        if (is_used(&state->sites[slot])) {
             into[count++] = state->sites[slot];
         }
     }
@@ -167,7 +170,7 @@ static tbc_site *site_of(tbc_state *state, uint32_t address, uint32_t memory, ui
     uint32_t slot = (address * 2654435761U + memory * 97U + port) % SITES;
     for (uint32_t tries = 0; tries < SITES; tries++) {
         tbc_site *site = &state->sites[slot];
-        const bool empty = site->next == 0 && site->jumped == 0;
+        const bool empty = !is_used(site);
         if (empty) {
             site->address = address;
             site->memory = (uint16_t)memory;
@@ -221,6 +224,12 @@ static tbc_lookup look_up(tbc_cache *cache, uint32_t address, bool write) {
 static void read_word(tbc_state *state, uint32_t index, uint32_t which, uint32_t word, bool running_on, uint32_t at) {
     tbc_port *port = &state->memories[index].ports[which];
     port->asked++;
+    if (which == DATA) {
+        tbc_site *load = site_of(state, at, index, which);
+        if (load != NULL) {
+            load->asked++;
+        }
+    }
     if (port->holds && port->last == word) {
         port->held++;
         return;
@@ -293,7 +302,6 @@ static void enter_or_leave(tbc_state *state, void *uc, uint32_t address) {
 EXPORT void tbc_on_block(void *uc, uint64_t address, uint32_t size, void *user) {
     tbc_state *state = user;
     enter_or_leave(state, uc, (uint32_t)address);
-    state->block = (uint32_t)address;
     if (state->within && size != 0) {
         fetch(state, (uint32_t)address, size);
     }
@@ -301,7 +309,6 @@ EXPORT void tbc_on_block(void *uc, uint64_t address, uint32_t size, void *user) 
 
 EXPORT void tbc_on_access(void *uc, int32_t type, uint64_t address, int32_t size, int64_t value, void *user) {
     tbc_state *state = user;
-    (void)uc;
     (void)value;
     tbc_memory *memory = state->within ? memory_at(state, (uint32_t)address) : NULL;
     if (memory == NULL) {
@@ -314,7 +321,9 @@ EXPORT void tbc_on_access(void *uc, int32_t type, uint64_t address, int32_t size
     }
     const uint32_t word_bytes = memory->ports[DATA].word_bytes;
     const uint32_t last = ((uint32_t)address + (uint32_t)size - 1) / word_bytes;
+    uint32_t pc = 0; /* right inside a hook of memory: Unicorn restores it from the translated code */
+    state->reg_read(uc, state->r15, &pc);
     for (uint32_t word = (uint32_t)address / word_bytes; word <= last; word++) {
-        read_word(state, index, DATA, word, true, state->block);
+        read_word(state, index, DATA, word, true, pc);
     }
 }

@@ -47,14 +47,15 @@ class _Site(c.Structure):
         ("port", c.c_uint16),
         ("next", c.c_uint64),
         ("jumped", c.c_uint64),
+        ("asked", c.c_uint64),
     )
 
 
 class _State(c.Structure):
     _fields_ = (
         *((name, c.c_uint32) for name in ("memory_count", "cache_count", "site_count", "full")),
-        *((name, c.c_uint32) for name in ("entry", "within", "return_address", "block", "pc_after", "sp")),
-        *((name, c.c_int32) for name in ("r13", "r14")),
+        *((name, c.c_uint32) for name in ("entry", "within", "return_address", "spare", "pc_after", "sp")),
+        *((name, c.c_int32) for name in ("r13", "r14", "r15", "unused")),
         ("reg_read", c.c_void_p),
         ("memories", _Memory * _MEMORIES),
         ("caches", _Cache * _CACHES),
@@ -104,13 +105,16 @@ class MemoryObserver:
         misses = sorted(
             Miss(names[site.memory], PORTS[site.port], int(site.address), int(site.next), int(site.jumped))
             for site in sites[:found]
+            if site.next or site.jumped
         )
+        loads = {int(site.address): int(site.asked) for site in sites[:found] if site.asked}
         return Served(
             chip=self._chip.name,
             chip_version=self._chip.version,
             caches_off=self._settings.caches_off,
             counts=MappingProxyType(counts),
             misses=tuple(misses),
+            loads=MappingProxyType(dict(sorted(loads.items()))),
         )
 
     def reset(self) -> None:
@@ -154,7 +158,7 @@ class MemoryObserver:
         from unicorn.unicorn_py3.unicorn import uclib
 
         state = self._state.contents
-        state.r13, state.r14 = arm.UC_ARM_REG_R13, arm.UC_ARM_REG_R14
+        state.r13, state.r14, state.r15 = arm.UC_ARM_REG_R13, arm.UC_ARM_REG_R14, arm.UC_ARM_REG_R15
         state.reg_read = c.cast(uclib.uc_reg_read, c.c_void_p)
         engine = uc._uch  # noqa: SLF001 - the engine's handle: hooks in C cannot be added otherwise
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -31,15 +31,21 @@ _CODE_ALIGNMENT = 2
 
 
 class Sourced(Record):
-    """A number and where it was read, or `assumed: …` with the reason where no document says."""
+    """A number and where it was read; if nowhere, `assumed: …` with the reason.
+
+    `fitted_on`: the validation rows from which it was found, to whole cycles (fitting.py).
+    """
 
     value: float
     source: str = Field(min_length=8)
+    fitted_on: tuple[str, ...] = ()
 
     @property
-    def documented(self) -> bool:
-        """Whether a document states it."""
-        return not self.source.startswith("assumed")
+    def origin(self) -> Literal["documented", "assumed", "fitted"]:
+        """What the number rests on."""
+        if self.fitted_on:
+            return "fitted"
+        return "assumed" if self.source.startswith("assumed:") else "documented"
 
 
 class CacheFacts(Record):
@@ -125,6 +131,17 @@ class ChipMemory(Record):
                     raise ValueError(f"there is no cache `{facts.cache}`")
         return self
 
+    def numbers(self) -> Mapping[str, Sourced]:
+        """Every number that costs cycles, by where it stands in the description: `flash.read_cycles`."""
+        return MappingProxyType(
+            {
+                f"{memory.name}.{key}": number
+                for memory in self.memories
+                for key in ("clock_ratio", "read_cycles", "store_cycles", "write_back_cycles")
+                if (number := getattr(memory, key)) is not None
+            }
+        )
+
     def memory(self, name: str) -> MemoryFacts:
         """The memory of that name; KeyError if there is none."""
         for memory in self.memories:
@@ -160,7 +177,7 @@ class Counts(NamedTuple):
 
 
 class Miss(NamedTuple):
-    """Misses of a memory and port at one address: of the word for code, of the block that loads for data."""
+    """Misses of a memory and port at one address: of the word for code, of the load for data."""
 
     memory: str
     port: Port
@@ -173,6 +190,7 @@ class Miss(NamedTuple):
 class Served:
     """How a chip's memories served one inference, with the caches that were on.
 
+    `loads`: addresses of the instructions that loaded from these memories, and how often they did.
     `leads`: for code misses reached by running on, how many instructions the word before held: while these
     run, a prefetch can read ahead. Empty: not counted.
     """
@@ -182,6 +200,7 @@ class Served:
     caches_off: frozenset[str]
     counts: Mapping[tuple[str, Port], Counts]
     misses: tuple[Miss, ...] = ()
+    loads: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
     leads: Mapping[str, Mapping[int, int]] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -275,14 +294,7 @@ def with_leads(served: Served, chip: ChipMemory, instruction_addresses: Iterable
         before = range(miss.address - facts.word_bytes, miss.address, _CODE_ALIGNMENT)
         leads.setdefault(miss.memory, Counter())[max(1, sum(at in starts for at in before))] += miss.next
     kept = {name: MappingProxyType(dict(sorted(counted.items()))) for name, counted in leads.items()}
-    return Served(
-        served.chip,
-        served.chip_version,
-        served.caches_off,
-        served.counts,
-        served.misses,
-        MappingProxyType(kept),
-    )
+    return replace(served, leads=MappingProxyType(kept))
 
 
 def settings_of(target: Target, chip: ChipMemory) -> MemorySettings:
