@@ -171,6 +171,10 @@ def headers(workload: Workload, sources: Sources, target: Target, kind: ImageKin
         "TB_BAUD": f"{target.serial.baud}u",
         "TB_FASTEST_BAUD": f"{target.serial.fastest_baud}u",
         "TB_STACK_BYTES": f"{target.firmware.stack_bytes}u",
+        "TB_WEIGHTS_IN_RAM": int(target.region_for("weights").kind == "ram"),
+        **(
+            {"TB_FLASH_WAIT_STATES": target.flash_wait_states} if target.flash_wait_states is not None else {}
+        ),
     }
     return {
         "tb_workload.h": _header("TB_WORKLOAD_H", facts),

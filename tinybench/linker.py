@@ -1,7 +1,8 @@
 """The linker script of a target, from its regions; read by GNU ld and by lld.
 
 Symbols for the start-up code: `tb_data_start`, `tb_data_end`, `tb_data_load` (where .data is stored),
-`tb_bss_start`, `tb_bss_end`, `tb_constructors_start`, `tb_constructors_end`, `tb_stack_start`,
+`tb_bss_start`, `tb_bss_end`, `tb_weights_start`, `tb_weights_end`, `tb_weights_load` (the same as the start
+unless the weights are copied to RAM), `tb_constructors_start`, `tb_constructors_end`, `tb_stack_start`,
 `tb_stack_end`; for `tb id`: `tb_build_id_note`, the GNU note.
 """
 
@@ -28,7 +29,9 @@ def script(target: Target) -> str:
     )
     where = {use: target.region_for(use).name for use in ("text", "weights", "data", "arena", "stack")}
     vectors = next((region.name for region in target.regions if "vectors" in region.uses), where["text"])
-    return _SCRIPT.format(regions=regions, vectors=vectors, **where)
+    copied = target.region_for("weights").kind == "ram"
+    stored = f" AT > {where['text']}" if copied else ""
+    return _SCRIPT.format(regions=regions, vectors=vectors, stored=stored, **where)
 
 
 # What is stored follows without gaps (padding lies inside sections), so that the bytes of its sections and
@@ -56,7 +59,14 @@ SECTIONS
     tb_constructors_end = .;
     . = ALIGN(32);
   }} > {text}
-  .tb_weights : {{ *(.tb_weights .tb_weights.*) . = ALIGN(4); }} > {weights}
+  .tb_weights :
+  {{
+    tb_weights_start = .;
+    *(.tb_weights .tb_weights.*)
+    . = ALIGN(4);
+    tb_weights_end = .;
+  }} > {weights}{stored}
+  tb_weights_load = LOADADDR(.tb_weights);
   .note.gnu.build-id : {{ tb_build_id_note = .; KEEP(*(.note.gnu.build-id)) }} > {text}
 
   .tb_stack (NOLOAD) : ALIGN(8)

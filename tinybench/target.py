@@ -179,6 +179,7 @@ ImageKind = Literal["clean", "instrumented"]
 class Image:
     """Linked firmware, known by its build id (the GNU note's 20 bytes, as 40 lower-case hex digits).
 
+    `invoke` is the function whose one call is one inference; None where firmware of others does not tell.
     Or a program for this computer (tinybench/programs.py): nobody compiled it, and it has no bytes in flash.
     """
 
@@ -192,6 +193,7 @@ class Image:
     operators: tuple[str, ...]
     engine_version: str
     arena: ArenaPlan | None = None
+    invoke: str | None = "tb_engine_invoke"
 
 
 class Link(Protocol):

@@ -18,7 +18,7 @@ from tinybench.target import Choice, FirmwareParts, Region, Target
 def applied(catalogue: Catalogue, words: Sequence[str]) -> Catalogue:
     """The catalogue, its targets with the options of `words`: `TARGET.key=value`, or `key=value` for all.
 
-    Without a target, every target that has the knob takes it; `refuse_without` speaks of the others. Raises
+    Without a target, every target that can set it does; `refuse_without` speaks of the others. Raises
     UsageError for a word of another form, an unknown target, knob or value.
     """
     if not words:
@@ -73,18 +73,11 @@ def identifying(target: Target) -> dict[str, str]:
 
 
 def refuse_without(target: Target, words: Sequence[str]) -> None:
-    """Raise UsageError if an option that was given for all targets is none of this one's."""
+    """Raise UsageError if an option that was given for all targets is none that this one can set."""
     for word in words:
-        name, key, _value = _parsed(word)
-        if name is None and key not in target.knobs:
-            raise UsageError(
-                f"`{target.name}` has no option `{key}`: its firmware could not set it",
-                hint=_known(target) or None,
-            )
-
-
-def _known(target: Target) -> str:
-    return "; ".join(f"{key}={'|'.join(knob.choices)}" for key, knob in target.knobs.items())
+        name, key, value = _parsed(word)
+        if name is None:
+            _choice(target, key, value)
 
 
 def _parsed(word: str) -> tuple[str | None, str, str]:
@@ -103,14 +96,23 @@ def _know(catalogue: Catalogue, general: Mapping[str, str]) -> None:
 
 
 def _turned(target: Target, general: Mapping[str, str], special: Mapping[str, str]) -> Target:
-    chosen = {key: value for key, value in general.items() if key in target.knobs} | dict(special)
+    possible = {
+        key: value
+        for key, value in general.items()
+        if key in target.knobs and value in target.knobs[key].choices
+    }
+    chosen = possible | dict(special)
     return turned(target, chosen) if chosen else target
 
 
 def _choice(target: Target, key: str, value: str) -> Choice:
     knob = target.knobs.get(key)
     if knob is None:
-        raise UsageError(f"`{target.name}` has no option `{key}`", hint=did_you_mean(key, target.knobs))
+        all_known = "; ".join(f"{name}={'|'.join(its.choices)}" for name, its in target.knobs.items())
+        raise UsageError(
+            f"`{target.name}` has no option `{key}`: its firmware could not set it",
+            hint=did_you_mean(key, target.knobs) or all_known or None,
+        )
     if value not in knob.choices:
         raise UsageError(
             f"`{target.name}` cannot set `{key}={value}`", hint=f"{key}={'|'.join(knob.choices)}"

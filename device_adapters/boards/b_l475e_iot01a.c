@@ -22,8 +22,8 @@
 #define RCC_APB2ENR_USART1EN (1U << 14)
 #define RCC_CCIPR_USART1SEL (3U << 0) /* 0: clocked by PCLK2, which is the core's clock here */
 
-/* 4 MHz * 40 = 160 MHz (VCO: 64 to 344 MHz), divided by 2. 4 wait states: RM0351 3.3.3, range 1. */
-enum { MULTIPLIER = 40, DIVIDER = 2, WAIT_STATES = 4 };
+/* 4 MHz * 40 = 160 MHz (VCO: 64 to 344 MHz), divided by 2. Wait states: RM0351 3.3.3, range 1. */
+enum { DIVIDER = 2, MULTIPLIER = TB_CLOCK_HZ / (TB_STM32L4_MSI_HZ / DIVIDER), WAIT_STATES = TB_FLASH_WAIT_STATES };
 _Static_assert(TB_STM32L4_MSI_HZ / DIVIDER * MULTIPLIER == TB_CLOCK_HZ, "the clock is the one that the target promises");
 
 enum { AF7_USART1 = 7 };

@@ -43,6 +43,11 @@ enum { TX = 6, RX = 8, MARKER = 8 };
 #define TB_CLOCK_POLLS 1000000U
 #endif
 
+/* What an option of the target leaves off (tinybench/target_options.py). */
+#ifndef TB_CODE_CACHE
+#define TB_CODE_CACHE 1
+#endif
+
 static const tb_nrf_uart uart = {.address = NRF_UART0_BASE, .tx = TX, .rx = RX};
 
 static void configure_pin(uint32_t port, uint32_t pin, uint32_t configuration) {
@@ -85,7 +90,7 @@ static void leave_debug_port_open(void) {
 void tb_port_init(void) {
     leave_debug_port_open();
     start_crystal();
-    tb_register_put(NVMC_ICACHECNF, NVMC_ICACHECNF_CACHEEN_Enabled);
+    tb_register_put(NVMC_ICACHECNF, TB_CODE_CACHE ? NVMC_ICACHECNF_CACHEEN_Enabled : 0U);
     tb_port_marker(false);
     configure_pin(NRF_P1_BASE, MARKER, GPIO_PIN_CNF_DIR_Output | GPIO_PIN_CNF_INPUT_Disconnect);
     start_serial_port();

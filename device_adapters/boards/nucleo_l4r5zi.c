@@ -22,8 +22,9 @@
 #define RCC_APB1ENR2_LPUART1EN (1U << 0)
 #define RCC_CCIPR_LPUART1SEL (3U << 10) /* 0: clocked by PCLK1, which is the core's clock here */
 
-/* 4 MHz * 60 = 240 MHz (VCO: 64 to 344 MHz), divided by 2. 5 wait states: RM0432 table 12, range 1 boost. */
-enum { MULTIPLIER = 60, DIVIDER = 2, WAIT_STATES = 5 };
+/* 4 MHz * 60 = 240 MHz (VCO: 64 to 344 MHz), divided by 2. Wait states: RM0432 table 12; boost beyond 80 MHz. */
+enum { DIVIDER = 2, MULTIPLIER = TB_CLOCK_HZ / (TB_STM32L4_MSI_HZ / DIVIDER), WAIT_STATES = TB_FLASH_WAIT_STATES };
+enum { FASTEST_WITHOUT_BOOST_HZ = 80000000 };
 _Static_assert(TB_STM32L4_MSI_HZ / DIVIDER * MULTIPLIER == TB_CLOCK_HZ, "the clock is the one that the target promises");
 
 enum { AF8_LPUART1 = 8 };
@@ -54,7 +55,8 @@ static void stop(const char *missing) {
 }
 
 void tb_port_init(void) {
-    const tb_stm32l4_clock wanted = {.multiplier = MULTIPLIER, .wait_states = WAIT_STATES, .boost = true};
+    const tb_stm32l4_clock wanted = {.multiplier = MULTIPLIER, .wait_states = WAIT_STATES,
+                                     .boost = TB_CLOCK_HZ > FASTEST_WITHOUT_BOOST_HZ};
     const char *missing = tb_stm32l4_start_clock(wanted);
     if (missing != NULL) {
         stop(missing);

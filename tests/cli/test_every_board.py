@@ -19,9 +19,17 @@ SILENT = "never answered"
 # What a start-up file, or the oscillator on the board, may have wrong: text of a stem's C file or TOML, what
 # stands there instead, and what is said about it.
 WRONG = {
-    "too few wait states, L4+": ("nucleo_l4r5zi", {"WAIT_STATES = 5": "WAIT_STATES = 3"}, "wait states"),
-    "too few wait states, L4": ("b_l475e_iot01a", {"WAIT_STATES = 4": "WAIT_STATES = 1"}, "wait states"),
-    "no boost mode": ("nucleo_l4r5zi", {".boost = true": ".boost = false"}, "in one step"),
+    "too few wait states, L4+": (
+        "nucleo_l4r5zi",
+        {"WAIT_STATES = TB_FLASH_WAIT_STATES": "WAIT_STATES = 3"},
+        "wait states",
+    ),
+    "too few wait states, L4": (
+        "b_l475e_iot01a",
+        {"WAIT_STATES = TB_FLASH_WAIT_STATES": "WAIT_STATES = 1"},
+        "wait states",
+    ),
+    "no boost mode": ("nucleo_l4r5zi", {"TB_CLOCK_HZ > FASTEST_WITHOUT_BOOST_HZ": "false"}, "in one step"),
     "pins without supply": ("nucleo_l4r5zi", {"    tb_stm32l4_accept_vddio2();\n": ""}, SILENT),
     "another oscillator, F7": (
         "nucleo_f767zi",

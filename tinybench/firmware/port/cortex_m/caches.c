@@ -26,16 +26,24 @@ static void invalidate_data(void) {
     }
 }
 
+/* What options of the target leave off (tinybench/target_options.py). */
+#ifndef TB_CODE_CACHE
+#define TB_CODE_CACHE 1
+#endif
+#ifndef TB_DATA_CACHE
+#define TB_DATA_CACHE 1
+#endif
+
 /* A cache that is on already holds data that exists nowhere else: invalidating would lose it. */
 void tb_caches_enable(void) {
     const uint32_t on = tb_register_get(TB_SCB_CCR);
     TB_BARRIER();
-    if ((on & TB_SCB_CCR_IC) == 0) {
+    if (TB_CODE_CACHE && (on & TB_SCB_CCR_IC) == 0) {
         tb_register_put(TB_SCB_ICIALLU, 0);
         TB_BARRIER();
         tb_register_change(TB_SCB_CCR, 0, TB_SCB_CCR_IC);
     }
-    if ((on & TB_SCB_CCR_DC) == 0) {
+    if (TB_DATA_CACHE && (on & TB_SCB_CCR_DC) == 0) {
         invalidate_data();
         TB_BARRIER();
         tb_register_change(TB_SCB_CCR, 0, TB_SCB_CCR_DC);

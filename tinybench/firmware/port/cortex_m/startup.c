@@ -13,6 +13,8 @@ typedef void (*tb_function)(void);
 extern uint32_t tb_stack_start[], tb_stack_end[];
 extern uint32_t tb_data_start[], tb_data_end[];
 extern const uint32_t tb_data_load[];
+extern uint32_t tb_weights_start[], tb_weights_end[];
+extern const uint32_t tb_weights_load[];
 extern uint32_t tb_bss_start[], tb_bss_end[];
 extern tb_function tb_constructors_start[], tb_constructors_end[];
 extern const uint8_t tb_build_id_note[];
@@ -49,11 +51,18 @@ static void enable_floating_point(void) {
 #endif
 }
 
-static void copy_data(void) {
-    const uint32_t *from = tb_data_load;
-    for (uint32_t *to = tb_data_start; to < tb_data_end; to++) {
-        *to = *from++;
+static void copy(const uint32_t *from, uint32_t *to, const uint32_t *end) {
+    while (to < end) {
+        *to++ = *from++;
     }
+}
+
+/* Weights that the target wants in RAM are stored behind the text, as data are. */
+static void copy_data(void) {
+    copy(tb_data_load, tb_data_start, tb_data_end);
+#if TB_WEIGHTS_IN_RAM
+    copy(tb_weights_load, tb_weights_start, tb_weights_end);
+#endif
 }
 
 static void clear_bss(void) {

@@ -59,6 +59,20 @@
 #define FLASH_ACR_ICEN (1U << 9)
 #define FLASH_ACR_DCEN (1U << 10)
 
+/* What options of the target turn off (tinybench/target_options.py). */
+#ifndef TB_FLASH_PREFETCH
+#define TB_FLASH_PREFETCH 1
+#endif
+#ifndef TB_CODE_CACHE
+#define TB_CODE_CACHE 1
+#endif
+#ifndef TB_DATA_CACHE
+#define TB_DATA_CACHE 1
+#endif
+#define FLASH_ACR_WANTED                                                                               \
+    ((TB_FLASH_PREFETCH ? FLASH_ACR_PRFTEN : 0U) | (TB_CODE_CACHE ? FLASH_ACR_ICEN : 0U) |             \
+     (TB_DATA_CACHE ? FLASH_ACR_DCEN : 0U))
+
 /* How often a ready bit is asked for. A poll takes some six cycles of 4 MHz: a million are 1.5 s for MSI, PLL and
  * regulator, which need microseconds; the crystal gets eight times as long and needs 2 s at most (DS12023, LSE
  * oscillator characteristics, t_SU(LSE)). */
@@ -130,7 +144,7 @@ static const char *slow_flash_down(uint32_t wait_states) {
     if (!tb_register_await(FLASH_ACR, FLASH_ACR_LATENCY, wait_states, TB_CLOCK_POLLS)) {
         return "e-[Flash latency not taken]";
     }
-    tb_register_change(FLASH_ACR, 0, FLASH_ACR_PRFTEN | FLASH_ACR_ICEN | FLASH_ACR_DCEN);
+    tb_register_change(FLASH_ACR, FLASH_ACR_PRFTEN | FLASH_ACR_ICEN | FLASH_ACR_DCEN, FLASH_ACR_WANTED);
     return NULL;
 }
 
