@@ -29,8 +29,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _present(tool: str) -> bool:
-    """A command on the PATH, or a Python package written as `python:NAME`."""
+    """A command on the PATH, a Python package written as `python:NAME`, or a `file:PATH`."""
     kind, _, name = tool.rpartition(":")
+    if kind == "file":
+        return Path(name).is_file()
     return importlib.util.find_spec(name) is not None if kind == "python" else shutil.which(name) is not None
 
 

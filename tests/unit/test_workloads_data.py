@@ -15,12 +15,14 @@ from tinybench.models.golden import input_tensor
 from tinybench.models.loading import load
 from tinybench.models.oracle import installed
 from tinybench.plugins import discover
-from tinybench.workload import SyntheticSource, UrlSource, WheelSource, WorkloadSpec
+from tinybench.workload import SyntheticSource, TrainedSource, UrlSource, WheelSource, WorkloadSpec
 
 CATALOGUE = discover()
 OURS = {name: found.part for name, found in CATALOGUE.workloads.items() if found.origin == "tinybench-mcu"}
 OFFICIAL = sorted(name for name, spec in OURS.items() if isinstance(spec.model.sources[0], UrlSource))
 PACKAGED = sorted(name for name, spec in OURS.items() if isinstance(spec.model.sources[0], WheelSource))
+FASHION = pytest.mark.needs("file:/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz")
+TRAINED = ["digits", "movements", pytest.param("fashion", marks=FASHION)]
 SYNTHETIC = sorted(name for name, spec in OURS.items() if isinstance(spec.model.sources[0], SyntheticSource))
 FOLDER = Path(workloads.__path__[0])
 
@@ -68,7 +70,9 @@ def test_public_files_are_pinned_to_a_commit(name):
 def test_models_of_one_wheel_come_with_one_download():
     wheels = {OURS[name].model.sources[0].wheel_sha256 for name in PACKAGED}
     assert len(wheels) == 1
-    assert PACKAGED == ["ad01-mltk", "ic01-mltk", "kws01-mltk", "vww01-mltk"]
+    assert {name.removesuffix("-mltk") for name in PACKAGED} == {
+        *("ad01", "ic01", "kws01", "vww01", "magic_wand", "micro_speech"),
+    }
 
 
 def test_nothing_claims_to_be_an_mlperf_result():
@@ -122,6 +126,18 @@ def test_synthetic_models_give_the_recorded_outputs(name):
     check(OURS[name], None)
 
 
+@pytest.mark.parametrize("name", TRAINED)
+def test_models_trained_here_give_the_recorded_outputs(name):
+    check(OURS[name], None)
+
+
+def test_a_model_trained_here_states_its_accuracy_and_whose_samples_it_saw():
+    for spec in OURS.values():
+        trained = [source for source in spec.model.sources if isinstance(source, TrainedSource)]
+        assert (spec.accuracy is not None) == bool(trained)
+        assert all(file.licence for source in trained for file in source.data)
+
+
 def test_nothing_synthetic_has_a_quality_and_nothing_else_is_called_synthetic():
     for name, spec in OURS.items():
         assert (spec.weights == "synthetic") == (name in SYNTHETIC)
@@ -130,4 +146,4 @@ def test_nothing_synthetic_has_a_quality_and_nothing_else_is_called_synthetic():
 
 def test_package_index_models_with_float_wrappers_are_normalised():
     normalised = {n for n in PACKAGED if OURS[n].model.normalised_sha256 != OURS[n].model.sha256}
-    assert {"vww01-mltk", "kws01-mltk", "ad01-mltk"} <= normalised
+    assert normalised == {"vww01-mltk", "kws01-mltk", "ad01-mltk", "magic_wand"}
