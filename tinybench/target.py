@@ -246,7 +246,9 @@ class Joined:
 class JoinsFlashed(Protocol):
     """An adapter that also reaches units which are not to be flashed."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the record calls it."""
 
     def flashed(self, word: str) -> Flashed | None:
         """The unit that `word` of the command line names; None if it is not in this adapter's form."""
@@ -331,4 +333,56 @@ class CountsInstructions(Protocol):
         """Start counting from zero."""
 
     def profile(self) -> ExecutionProfile:
+        """What was executed since the last reset of the profile."""
+
+
+class CountedBlock(Protocol):
+    """A run of code that was executed from its first instruction to its last."""
+
+    @property
+    def address(self) -> int:
+        """Of the first instruction."""
+
+    @property
+    def size(self) -> int:
+        """In bytes; 0 for what came before the first block."""
+
+
+class CountedEdge(Protocol):
+    """How often one block ran right after another."""
+
+    @property
+    def operator(self) -> int:
+        """Index of the model's operator, `OUTSIDE` the inference, or another negative between operators."""
+
+    @property
+    def source(self) -> CountedBlock:
+        """The block before."""
+
+    @property
+    def to(self) -> CountedBlock:
+        """The block that ran."""
+
+    @property
+    def runs(self) -> int:
+        """How often."""
+
+
+OUTSIDE = -1
+"""`CountedEdge.operator` of what did not run inside `tb_engine_invoke`."""
+
+
+class CountedEdges(Protocol):
+    """Everything that was executed, by edge between blocks."""
+
+    @property
+    def edges(self) -> Sequence[CountedEdge]:
+        """Each edge once for each operator that it ran in."""
+
+
+@runtime_checkable
+class CountsEdges(Protocol):
+    """A link that also tells its counts by edge, for a timing model."""
+
+    def edges(self) -> CountedEdges:
         """What was executed since the last reset of the profile."""

@@ -19,8 +19,8 @@ from .conftest import Command, Desk, nothing_recorded
 KWS = ("--workload", "kws01-mltk", "--device", "nucleo-f746", "--simulate")
 pytestmark = pytest.mark.needs("python:unicorn")
 METRICS = [
-    "instructions", "flash", "ram_static", "ram_arena", "ram_stack", "ram_heap", "ram_peak",
-    "macs", "parameters",
+    "instructions", "cycles", "latency", "flash", "ram_static", "ram_arena", "ram_stack", "ram_heap",
+    "ram_peak", "macs", "parameters",
 ]  # fmt: skip
 
 
@@ -30,8 +30,15 @@ def test_a_run_is_counted_recorded_shown_and_reported(tinybench: Command, tmp_pa
     (run,) = first.json["runs"]
     values = {m["metric"]: m["samples"] for m in run["measurements"]}
     assert list(values) == METRICS
-    assert {m["kind"] for m in run["measurements"]} == {"counted"}
-    assert values["ram_peak"][0] == sum(values[name][0] for name in METRICS[2:6])
+    estimated = {m["metric"]: m for m in run["measurements"] if m["kind"] == "estimated"}
+    assert set(estimated) == {"cycles", "latency"}
+    assert {m["kind"] for m in run["measurements"] if m["metric"] not in estimated} == {"counted"}
+    assert all("cortex-m7" in m["estimator"] and 0 < m["error"] < 0.5 for m in estimated.values())
+    assert 0.4 < values["cycles"][0] / values["instructions"][0] < 2.5
+    assert values["latency"][0] == pytest.approx(values["cycles"][0] / 216e6)
+    assert values["ram_peak"][0] == sum(
+        values[f"ram_{part}"][0] for part in ("static", "arena", "stack", "heap")
+    )
     assert (values["macs"], values["parameters"]) == ([2656768], [22604])
     assert [check["equal"] for check in run["golden"]] == [True, True, True]
     assert sum(op["instructions"] for op in run["operators"]) <= values["instructions"][0]

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from tinybench.target import CountedEdge
 from tinybench.timing.core import CoreTiming
 from tinybench.timing.memory import ChipMemory, MemorySettings, Served, Stalls, stalls, with_leads
-from tinybench.timing.pipeline import CoreCycles, CountedEdge, core_cycles
+from tinybench.timing.pipeline import CoreCycles, core_cycles
 from tinybench.timing.program import Program
 
 NO_WAITS = "no wait states"

@@ -19,8 +19,8 @@ from typing import NamedTuple
 from pydantic import Field
 
 from tinybench.records import Record
+from tinybench.target import CountedEdge
 from tinybench.timing.memory import Counts, MemorySettings, Served
-from tinybench.timing.pipeline import CountedEdge
 from tinybench.timing.program import KINDS, Instruction, Program, Shape
 
 _KEPT = 0.9999

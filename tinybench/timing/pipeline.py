@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from tinybench.target import CountedEdge
 from tinybench.timing.core import CoreTiming
 from tinybench.timing.program import FLAGS, Instruction, Program
 from tinybench.timing.scoreboard import REASONS, Scoreboard
@@ -14,38 +14,6 @@ from tinybench.timing.scoreboard import REASONS, Scoreboard
 MISPREDICTED = "mispredicted"
 _EARLY_FLAGS_INSTRUCTIONS = 5
 _Block = tuple[int, int]
-
-
-class CountedBlock(Protocol):
-    """A run of code that was executed from its first instruction to its last."""
-
-    @property
-    def address(self) -> int:
-        """Of the first instruction."""
-
-    @property
-    def size(self) -> int:
-        """In bytes; 0 for what came before the first block."""
-
-
-class CountedEdge(Protocol):
-    """How often one block ran right after another, as the virtual board counts it."""
-
-    @property
-    def operator(self) -> int:
-        """Index of the model's operator; negative outside of one."""
-
-    @property
-    def source(self) -> CountedBlock:
-        """The block before."""
-
-    @property
-    def to(self) -> CountedBlock:
-        """The block that ran."""
-
-    @property
-    def runs(self) -> int:
-        """How often."""
 
 
 @dataclass(frozen=True)
