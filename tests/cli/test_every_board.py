@@ -38,10 +38,10 @@ WRONG = {
     ),
     "faster than revision Y": (
         "nucleo_h743zi",
-        {"DIVN = 200": "DIVN = 240", "clock_hz = 400_000_000": "clock_hz = 480_000_000"},
+        {"MULTIPLIER = 200": "MULTIPLIER = 240", "clock_hz = 400_000_000": "clock_hz = 480_000_000"},
         "VCO output is `960 MHz`",
     ),
-    "too few wait states, H7": ("nucleo_h743zi", {"LATENCY_2WS 0x02U": "LATENCY_2WS 0x00U"}, "wait states"),
+    "too few wait states, H7": ("nucleo_h743zi", {"WAIT_STATES = 2": "WAIT_STATES = 0"}, "wait states"),
     "faster than the chip, RP2040": (
         "rpi_pico",
         {"POSTDIV2 = 2": "POSTDIV2 = 1", "clock_hz = 125_000_000": "clock_hz = 250_000_000"},

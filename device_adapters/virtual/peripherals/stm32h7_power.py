@@ -1,27 +1,30 @@
-"""PWR of the STM32H743, revision Y: the supply, and voltage scales 1 to 3.
+"""PWR of the STM32H743: the supply, voltage scales 1 to 3, and on revision V scale 0.
 
-Offsets, bits and reset values: STM32H743.svd; rules: reference manual RM0433, chapter 6.
+Offsets, bits and reset values: STM32H743.svd; rules: reference manual RM0433, chapter 6. Scale 0 is scale 1
+with SYSCFG_PWRCR_ODEN set (__HAL_PWR_VOLTAGESCALING_CONFIG of stm32h7xx_hal_pwr.h).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from device_adapters.virtual.wiring import Wiring
 from tinybench.records import Record
 
 _CSR1, _CR3, _D3CR = 0x04, 0x0C, 0x18
 _ACTVOSRDY, _VOSRDY, _VOS_SHIFT = 1 << 13, 1 << 13, 14
+_PWRCR, _ODEN = 0x2C, 1 << 0  # of SYSCFG
 _BYPASS, _LDOEN, _SUPPLY = 1 << 0, 1 << 1, 0xFF
 _SCALES = MappingProxyType({0b11: 1, 0b10: 2, 0b01: 3})
 
 
 class Parameters(Record):
-    """How many instructions the regulator takes; on silicon some tens of microseconds."""
+    """How many instructions the regulator takes (on silicon some tens of microseconds), and the revision."""
 
     settle: int = 100
+    revision: Literal["Y", "V"] = "Y"
 
 
 class Power:
@@ -41,16 +44,22 @@ class Power:
 
     @property
     def scale(self) -> int:
-        """The voltage scale that has been reached: 1 (fast) to 3."""
+        """The voltage scale that has been reached: 0 (fast, revision V only) to 3."""
         if self._wiring.now() >= self._ready_at:
             self._reached = _SCALES.get(self._registers[_D3CR] >> _VOS_SHIFT & 0b11, 3)
+            if self._reached == 1 and self._is_boosted():
+                self._reached = 0
         return self._reached
+
+    def _is_boosted(self) -> bool:
+        system = self._wiring.parts.get("syscfg")
+        return self._parameters.revision == "V" and system is not None and bool(system.read(_PWRCR) & _ODEN)
 
     def read(self, offset: int) -> int:
         """One aligned word."""
         ready = self._wiring.now() >= self._ready_at
         if offset == _CSR1:
-            active = {scale: field for field, scale in _SCALES.items()}[self.scale]
+            active = {scale: field for field, scale in _SCALES.items()}[self.scale or 1]
             return active << _VOS_SHIFT | (_ACTVOSRDY if self._supply_chosen and ready else 0)
         if offset == _D3CR:
             return self._registers[_D3CR] | (_VOSRDY if ready else 0)

@@ -1,4 +1,4 @@
-"""RCC of the STM32H743, revision Y: HSI, HSE in bypass, PLL1, clock switch, and what silicon does not allow.
+"""RCC of the STM32H743: HSI, HSE in bypass, PLL1, clock switch, and what its silicon does not allow.
 
 Offsets, bits and reset values: STM32H743.svd; rules: reference manual RM0433, chapters 4 (table 17, wait
 states) and 8; limits: data sheet DS12110, tables "general operating conditions" and "PLL characteristics".
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from device_adapters.virtual.peripherals.stm32h7_power import Power
 from device_adapters.virtual.wiring import HasWaitStates, Wiring
@@ -26,20 +26,27 @@ _RESET = MappingProxyType(
 )
 _ENABLES = MappingProxyType({"AHB4ENR": 0xE0, "APB1LENR": 0xE8, "APB4ENR": 0xF4})
 _RESETS = MappingProxyType({0x88: "AHB4ENR", 0x90: "APB1LENR", 0x9C: "APB4ENR"})
-_CORE_LIMIT_HZ = MappingProxyType({1: 400e6, 2: 300e6, 3: 200e6})  # by voltage scale
+_CORE_LIMIT_HZ = MappingProxyType({0: 480e6, 1: 400e6, 2: 300e6, 3: 200e6})  # by voltage scale
 _FLASH_HZ = MappingProxyType(  # by scale: the fastest AXI clock for 0, 1, 2, … wait states
-    {1: (70e6, 140e6, 210e6, 225e6), 2: (55e6, 110e6, 165e6, 225e6), 3: (45e6, 90e6, 135e6, 180e6, 225e6)}
+    {
+        0: (70e6, 140e6, 210e6, 225e6, 240e6),
+        1: (70e6, 140e6, 210e6, 225e6),
+        2: (55e6, 110e6, 165e6, 225e6),
+        3: (45e6, 90e6, 135e6, 180e6, 225e6),
+    }
 )
 _PLL_INPUT_HZ = ((1e6, 2e6), (2e6, 4e6), (4e6, 8e6), (8e6, 16e6))  # by PLL1RGE
-_WIDE_HZ, _MEDIUM_HZ = (192e6, 836e6), (150e6, 420e6)
+_WIDE_HZ = MappingProxyType({"Y": (192e6, 836e6), "V": (192e6, 960e6)})  # by revision (DS12110)
+_MEDIUM_HZ = (150e6, 420e6)
 _LEAST_MULTIPLIER = 4
 
 
 class Parameters(Record):
-    """What the debug probe gives, and how many instructions the analogue parts take to get ready."""
+    """What the debug probe gives, how long the analogue parts take in instructions, the revision."""
 
     hse_hz: int
     settle: int = 200
+    revision: Literal["Y", "V"] = "Y"
 
 
 class Rcc:
@@ -187,7 +194,10 @@ class Rcc:
         if post != 1 and post % 2:
             self._wiring.refuse(f"PLL1 is started with DIVP1 = `{post}`; it takes 1 and even numbers")
             return
-        limits = (_PLL_INPUT_HZ[config >> 2 & 0b11], _MEDIUM_HZ if config & _VCOSEL else _WIDE_HZ)
+        limits = (
+            _PLL_INPUT_HZ[config >> 2 & 0b11],
+            _MEDIUM_HZ if config & _VCOSEL else _WIDE_HZ[self._parameters.revision],
+        )
         for name, hz, (low_hz, high_hz) in zip(("input", "output"), (into, out), limits, strict=True):
             if not low_hz <= hz <= high_hz:
                 self._wiring.refuse(
