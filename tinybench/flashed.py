@@ -16,16 +16,35 @@ from pathlib import Path
 
 from tinybench import __version__, surroundings
 from tinybench.bench import Bench, Checked, Event, Failed, Recorded, Retried, Started, failure_of
-from tinybench.errors import DeviceError, SetupError, TinyBenchError, UsageError, WrongAnswer, WrongBoard
+from tinybench.errors import (
+    DeviceError,
+    ProtocolError,
+    SetupError,
+    TinyBenchError,
+    UsageError,
+    WrongAnswer,
+    WrongBoard,
+)
 from tinybench.latency import MLPERF, Rules, timed
 from tinybench.links import Deadline, Transcript
-from tinybench.measure import judge, model_measurements
+from tinybench.measure import COUNTING, judge, model_measurements
 from tinybench.model import Tensor
 from tinybench.models.golden import values
 from tinybench.plan import FlashedCase
-from tinybench.records import METRICS, Case, Conditions, Git, GoldenCheck, Host, Measurement, Provenance, Run
+from tinybench.records import (
+    METRICS,
+    Case,
+    Conditions,
+    Git,
+    GoldenCheck,
+    Host,
+    Kind,
+    Measurement,
+    Provenance,
+    Run,
+)
 from tinybench.session import Session
-from tinybench.target import Flashed, Link
+from tinybench.target import CountsInstructions, Link
 from tinybench.wire import STREAMING, Window
 from tinybench.workload import GoldenInput, Workload
 
@@ -44,6 +63,7 @@ class _Learnt:
     name: str | None = None
     firmware: str = ""
     build_id: str | None = None
+    simulator: str | None = None
     golden: tuple[GoldenCheck, ...] = ()
     notes: list[str] = field(default_factory=list)
     retried: bool = False
@@ -66,7 +86,7 @@ def _events(case: FlashedCase, bench: Bench, rules: Rules, host: Host, git: Git 
         return Run(
             run_id=run_id,
             case=_case_of(case, learnt),
-            conditions=_conditions(case.device, rules),
+            conditions=_conditions(case, rules),
             provenance=Provenance(
                 tinybench=__version__,
                 started=started,
@@ -75,8 +95,9 @@ def _events(case: FlashedCase, bench: Bench, rules: Rules, host: Host, git: Git 
                 device=case.device.id,
                 adapter=case.adapter.name,
                 unit=learnt.name,
-                engine_version=learnt.firmware,
-                build_id=learnt.build_id,
+                engine_version=case.loaded.elf.image.engine_version if case.loaded else learnt.firmware,
+                simulator=learnt.simulator,
+                build_id=case.loaded.elf.image.build_id if case.loaded else learnt.build_id,
                 model_source=case.workload.source,
                 model_source_sha256=case.workload.source_sha256,
                 weights=case.workload.spec.weights,
@@ -86,32 +107,27 @@ def _events(case: FlashedCase, bench: Bench, rules: Rules, host: Host, git: Git 
             ),
             measurements=measurements,
             golden=learnt.golden if error is None else (),
+            memory=case.loaded.elf.image.memory if case.loaded else None,
             failure=failure_of(error) if error else None,
         )
 
     yield Started(case)
     try:
         try:
-            latencies_s = _measured(case, bench, rules, learnt, limit=limit, run_id=run_id)
+            found = _measured(case, bench, rules, learnt, limit=limit, run_id=run_id)
         except DeviceError as error:
             if not error.may_pass:
                 raise
             learnt.retried = True
             yield Retried(case, error)
-            latencies_s = _measured(case, bench, rules, learnt, limit=limit, run_id=run_id)
+            found = _measured(case, bench, rules, learnt, limit=limit, run_id=run_id)
     except TinyBenchError as error:
         failed = record((), error)
         bench.store.append(failed)
         yield Failed(failed)
         return
     yield Checked(case, learnt.golden)
-    latency = Measurement(
-        metric="latency",
-        kind="rehearsed" if case.device.virtual else "measured",
-        unit=METRICS["latency"].unit,
-        samples=latencies_s,
-    )
-    made = record((latency, *model_measurements(case.workload)), None)
+    made = record((*found, *_footprint(case), *model_measurements(case.workload)), None)
     bench.store.append(made)
     yield Recorded(made)
 
@@ -121,38 +137,85 @@ def _case_of(case: FlashedCase, learnt: _Learnt) -> Case:
         workload=case.workload.spec.id,
         model_sha256=case.workload.model_sha256,
         inputs_sha256=case.workload.inputs_sha256,
-        engine=ENGINE,
-        target=TARGET,
-        options={"dut": learnt.name, "firmware": learnt.firmware} if learnt.name is not None else {},
+        engine=case.loaded.elf.engine if case.loaded else ENGINE,
+        target=case.loaded.device.target.name if case.loaded else TARGET,
+        options=dict(case.loaded.options) if case.loaded else _said(learnt),
     )
 
 
-def _conditions(unit: Flashed, rules: Rules) -> Conditions:
+def _said(learnt: _Learnt) -> dict[str, str]:
+    return {"dut": learnt.name, "firmware": learnt.firmware} if learnt.name is not None else {}
+
+
+def _conditions(case: FlashedCase, rules: Rules) -> Conditions:
+    """Of firmware that was loaded here the core is known; what it makes of clock and caches is its own."""
+    counted = case.loaded is not None and case.loaded.device.simulated
     return Conditions(
-        core=UNKNOWN,
+        core=case.loaded.device.target.core.name if case.loaded else UNKNOWN,
         clock_hz=None,
         caches=UNKNOWN,
         arena_region=UNKNOWN,
         weights_region=UNKNOWN,
-        simulated=unit.virtual,
-        protocol=rules.protocol,
+        simulated=case.device.virtual,
+        protocol=COUNTING if counted else rules.protocol,
+    )
+
+
+def _footprint(case: FlashedCase) -> tuple[Measurement, ...]:
+    """Bytes of an ELF that was given; its static RAM holds whatever it has of arena, stack and heap."""
+    if case.loaded is None:
+        return ()
+    image = case.loaded.elf.image
+    sizes = {"flash": image.flash_bytes, "ram_static": image.ram_static_bytes}
+    return tuple(
+        Measurement(metric=name, kind="counted", unit=METRICS[name].unit, samples=(size,))
+        for name, size in sizes.items()
+        if size is not None
     )
 
 
 def _measured(
     case: FlashedCase, bench: Bench, rules: Rules, learnt: _Learnt, *, limit: Deadline, run_id: str
-) -> tuple[float, ...]:
+) -> tuple[Measurement, ...]:
     with ExitStack() as open_things:
         joined = open_things.enter_context(case.adapter.join(case.device))
         link = _logged(joined.link, bench, run_id, open_things)
         session = Session.connect(link, clock=bench.clock, baud=joined.baud, limit=limit)
         learnt.notes.append(f"the line runs at {joined.baud} baud")
+        learnt.notes += case.loaded.elf.notes if case.loaded else ()
         introduce(session, case.workload, learnt, boot=joined.boot)
-        inputs = case.workload.inputs(rules.inputs)
+        counts = isinstance(joined.link, CountsInstructions)
+        inputs = case.workload.goldens if counts else case.workload.inputs(rules.inputs)
         learnt.golden = check_answers(session, case.workload, inputs, verify=case.verify_load)
         if any(check.compared == "printed" for check in learnt.golden):
             learnt.notes.append(PRINTED)
-        return timed(session, [golden.data for golden in inputs], rules, verify=case.verify_load)
+        if isinstance(joined.link, CountsInstructions):
+            learnt.simulator = joined.link.simulator
+            return _counted(joined.link, session, inputs, case)
+        latencies_s = timed(session, [golden.data for golden in inputs], rules, verify=case.verify_load)
+    kind: Kind = "rehearsed" if case.device.virtual else "measured"
+    unit = METRICS["latency"].unit
+    return (Measurement(metric="latency", kind=kind, unit=unit, samples=latencies_s),)
+
+
+def _counted(
+    link: CountsInstructions, session: Session, inputs: Sequence[GoldenInput], case: FlashedCase
+) -> tuple[Measurement, ...]:
+    """Instructions of one inference of each input, where the ELF names the function that is one."""
+    invoke = case.loaded.elf.image.invoke if case.loaded else None
+    if invoke is None:
+        return ()
+    counts: list[int] = []
+    for golden in inputs:
+        session.load(golden.data)
+        link.reset_profile()
+        session.infer(1, 0)
+        found = [call.instructions for call in link.profile().invocations if call.symbol == invoke]
+        if len(found) != 1:
+            raise ProtocolError(f"one inference was asked for and `{invoke}` ran `{len(found)}` times")
+        counts += found
+    unit = METRICS["instructions"].unit
+    return (Measurement(metric="instructions", kind="counted", unit=unit, samples=tuple(counts)),)
 
 
 def _logged(link: Link, bench: Bench, run_id: str, open_things: ExitStack) -> Link:

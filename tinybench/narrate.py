@@ -48,6 +48,9 @@ def finished(event: Event) -> tuple[Run, ...]:
 def name(case: PlannedCase | FlashedCase) -> str:
     """`vww01 with reference on nucleo-f746 (virtual)`."""
     if isinstance(case, FlashedCase):
+        if case.loaded is not None:
+            where = _place(case.loaded.device)
+            return f"{case.workload.spec.id} with {case.loaded.elf.engine} on {where}, as it is"
         return f"{case.workload.spec.id} on {case.device.id}, as it is flashed"
     where = _place(case.device)
     return f"{case.workload.spec.id} with {case.engine.name} on {where}"

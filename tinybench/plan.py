@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
-from tinybench import engine_options, target_options
+from tinybench import engine_options, finished_elf, target_options
 from tinybench.engine import Engine, refusal
-from tinybench.errors import DeviceError, DeviceNotFound, SetupError, UsageError, WrongDigest, did_you_mean
+from tinybench.engines.elf import NAME as ELF
+from tinybench.engines.elf import SCHEME, ElfEngine, ElfOptions
+from tinybench.errors import DeviceError, DeviceNotFound, SetupError, UsageError, did_you_mean
 from tinybench.fetch import Fetcher
-from tinybench.models.cut import before_softmax, without_softmax
-from tinybench.models.loading import resolve
+from tinybench.finished_elf import FinishedElf
 from tinybench.models.oracle import Oracle
 from tinybench.plugins import Catalogue
 from tinybench.records import Gap
 from tinybench.target import Adapter, Device, Flashed, JoinsFlashed, Target, devices_of
+from tinybench.tasks import Cut, Task, comparable, tasks_of
 from tinybench.workload import SuiteEntry, Workload
-
-Cut = Literal["auto", "softmax", "never"]
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,27 @@ class PlannedCase:
 
 
 @dataclass(frozen=True)
-class FlashedCase:
-    """A workload on a unit that runs firmware from elsewhere: nothing is built and nothing is loaded.
+class LoadedElf:
+    """A finished ELF and the device that it is loaded on."""
 
-    `verify_load` reads every input back.
+    elf: FinishedElf
+    device: Device
+    options: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class FlashedCase:
+    """A workload on a unit that runs firmware from elsewhere: nothing is built.
+
+    Nothing is loaded either, unless the firmware was given as a finished ELF: `loaded`. `verify_load` reads
+    every input back.
     """
 
     workload: Workload
     device: Flashed
     adapter: JoinsFlashed
     verify_load: bool = False
+    loaded: LoadedElf | None = None
 
 
 @dataclass(frozen=True)
@@ -95,8 +106,8 @@ def plan(selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: O
     flashed: list[FlashedCase] = []
     gaps: list[Gap] = []
     notes: list[str] = []
-    for whole in _tasks(entries, catalogue, fetcher, oracle):
-        task = _comparable(
+    for whole in tasks_of(entries, catalogue, fetcher, oracle):
+        task = comparable(
             whole, engines, [d.target for _, d in places], cut=selection.cut, fetcher=fetcher, oracle=oracle
         )
         notes += task.notes
@@ -119,6 +130,10 @@ def plan(selection: Selection, catalogue: Catalogue, fetcher: Fetcher, oracle: O
                 cases.append(PlannedCase(task.wanted, engine, target, device, adapter, options))
             else:
                 gaps.append(Gap(workload=task.name, engine=engine.name, target=target.name, reason=reason))
+        theirs = task if selection.cut == "softmax" else whole
+        more, missing = _finished(theirs, selection, places, _elf_options(catalogue))
+        flashed += more
+        gaps += missing
     return Plan(tuple(cases), tuple(gaps), tuple(dict.fromkeys(notes)), tuple(flashed))
 
 
@@ -145,8 +160,8 @@ def buildable(
         target_options.refuse_without(target, selection.target_options)
     found: list[Buildable] = []
     gaps: list[Gap] = []
-    for whole in _tasks(entries, catalogue, fetcher, oracle):
-        task = _comparable(
+    for whole in tasks_of(entries, catalogue, fetcher, oracle):
+        task = comparable(
             whole, engines, list(targets.values()), cut=selection.cut, fetcher=fetcher, oracle=oracle
         )
         for engine, target in itertools.product(engines, targets.values()):
@@ -156,86 +171,6 @@ def buildable(
             else:
                 gaps.append(Gap(workload=task.name, engine=engine.name, target=target.name, reason=reason))
     return tuple(found), tuple(gaps)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """A suite's entry after its model was looked for: a workload, or the reason for a gap."""
-
-    name: str
-    workload: Workload | None = None
-    gap: str | None = None
-    notes: tuple[str, ...] = ()
-    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-
-    @property
-    def wanted(self) -> Workload:
-        """The workload of a task without a gap."""
-        assert self.workload is not None
-        return self.workload
-
-
-def _tasks(
-    entries: Sequence[SuiteEntry], catalogue: Catalogue, fetcher: Fetcher, oracle: Oracle | None
-) -> tuple[_Task, ...]:
-    """Every entry resolved, each workload once, in order."""
-    tasks: dict[str, _Task] = {}
-    for entry in entries:
-        task = _task(entry, catalogue, fetcher, oracle)
-        tasks.setdefault(task.name, task)
-    return tuple(tasks.values())
-
-
-def _task(entry: SuiteEntry, catalogue: Catalogue, fetcher: Fetcher, oracle: Oracle | None) -> _Task:
-    if entry.gap is not None:
-        return _Task(entry.task, gap=entry.gap)
-    try:
-        resolved = resolve(entry, catalogue, fetcher, oracle)
-    except WrongDigest:
-        raise
-    except SetupError as error:
-        if not entry.optional:
-            raise
-        return _Task(entry.task, gap=f"{error.message}; {error.hint}" if error.hint else error.message)
-    return _Task(resolved.workload.spec.id, resolved.workload, notes=resolved.notes)
-
-
-def _comparable(
-    task: _Task,
-    engines: Sequence[Engine],
-    targets: Sequence[Target],
-    *,
-    cut: Cut,
-    fetcher: Fetcher,
-    oracle: Oracle | None,
-) -> _Task:
-    """The task with the one model that all engines run: cut before its SOFTMAX where `cut` says so.
-
-    With `auto`, that is where an engine refuses the whole model and takes the cut one. Raises SetupError if
-    `softmax` is asked for and there is no oracle to judge the cut model.
-    """
-    workload = task.workload
-    if workload is None or cut == "never" or before_softmax(workload.model) is None:
-        return task
-    if cut == "softmax":
-        return _cut(task, without_softmax(workload, oracle, fetcher.keep), "as was asked")
-    needy = [
-        (engine, target)
-        for engine, target in itertools.product(engines, targets)
-        if refusal(engine, workload, target) is not None
-    ]
-    if not needy or oracle is None:
-        return task
-    shorter = without_softmax(workload, oracle, fetcher.keep)
-    helped = [engine.name for engine, target in needy if refusal(engine, shorter, target) is None]
-    if not helped:
-        return task
-    return _cut(task, shorter, f"`{helped[0]}` has none")
-
-
-def _cut(task: _Task, workload: Workload, why: str) -> _Task:
-    note = f"`{workload.spec.id}` runs without its last SOFTMAX in every engine: {why}"
-    return replace(task, workload=workload, notes=(*task.notes, note), options={"cut": "softmax"})
 
 
 def _entries(selection: Selection, catalogue: Catalogue) -> tuple[SuiteEntry, ...]:
@@ -256,9 +191,49 @@ def _entries(selection: Selection, catalogue: Catalogue) -> tuple[SuiteEntry, ..
     return tuple(dict.fromkeys(entries))
 
 
+def _finished(
+    task: Task, selection: Selection, places: Sequence[tuple[Adapter, Device]], options: ElfOptions
+) -> tuple[list[FlashedCase], list[Gap]]:
+    """The finished ELFs of the selection on every device that they are for.
+
+    Raises as `finished_elf.examine` does for one that is for none of them.
+    """
+    cases: list[FlashedCase] = []
+    gaps: list[Gap] = []
+    for word in _elves(selection):
+        path = Path(word.removeprefix(SCHEME))
+        fits, misfits = finished_elf.sorted_out(path, [device for _, device in places], options)
+        reasons = [(device.target.name, reason) for device, reason in misfits]
+        reasons += [
+            (device.target.name, task.gap)
+            for _, device in places
+            if device.id in fits and task.gap is not None
+        ]
+        gaps += [Gap(workload=task.name, engine=word, target=name, reason=reason) for name, reason in reasons]
+        for adapter, device in places if task.gap is None else ():
+            if device.id in fits:
+                found = fits[device.id]
+                unit = Flashed(device.id, device.id, options.baud, device.simulated or device.virtual)
+                loads = finished_elf.LoadsFinished(adapter, device, found.image, options.baud, adapter.name)
+                asked = {**selection.options, **task.options, **target_options.identifying(device.target)}
+                loaded = LoadedElf(found, device, asked)
+                cases.append(FlashedCase(task.wanted, unit, loads, selection.verify_load, loaded))
+    return cases, gaps
+
+
+def _elves(selection: Selection) -> tuple[str, ...]:
+    return tuple(word for word in _words(selection.engines) if word.startswith(SCHEME))
+
+
+def _elf_options(catalogue: Catalogue) -> ElfOptions:
+    engine = catalogue.engines.get(ELF)
+    return engine.part.options if engine is not None and isinstance(engine.part, ElfEngine) else ElfOptions()
+
+
 def _engines(selection: Selection, catalogue: Catalogue) -> tuple[Engine, ...]:
-    engines = tuple(catalogue.engine(name) for name in _words(selection.engines))
-    if not engines:
+    elves = _elves(selection)
+    engines = tuple(catalogue.engine(name) for name in _words(selection.engines) if name not in elves)
+    if not engines and not elves:
         raise UsageError("no engine is named", hint="tinybench list engines")
     return engines
 

@@ -49,7 +49,7 @@ class VirtualAdapter:
         if table is None:
             raise DeviceNotFound(f"`{device.target.name}` has no virtual board")
         _need_unicorn()
-        board, symbols = power_on(device.target, table, image.elf)
+        board, symbols = power_on(device.target, table, image.elf, inference=image.invoke)
         link = VirtualLink(board, symbols, image)
         try:
             yield link

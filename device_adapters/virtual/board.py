@@ -241,10 +241,10 @@ class Board:
         """Flash as it leaves the factory."""
         self.core.space.write(address, _ERASED * size, rom=True)
 
-    def watch(self, symbols: Symbols) -> None:
-        """Measure each call of the engine's invoke and of each operator."""
+    def watch(self, symbols: Symbols, inference: str | None = INVOKE) -> None:
+        """Measure each call of the function that is one inference, and of each operator."""
         operators = {function.start: (function.name, index) for function, index in symbols.operators()}
-        invoke = symbols.named(INVOKE)
+        invoke = symbols.named(inference) if inference is not None else None
         if invoke is not None:
             operators.setdefault(invoke.start, (INVOKE, BETWEEN_OPERATORS))
         for address, (name, index) in operators.items():
@@ -369,7 +369,12 @@ def _core_model(target: Target, table: VirtualTable) -> CoreModel:
 
 
 def power_on(
-    target: Target, table: VirtualTable, elf: Path, hook: BlockHook | None = None
+    target: Target,
+    table: VirtualTable,
+    elf: Path,
+    hook: BlockHook | None = None,
+    *,
+    inference: str | None = INVOKE,
 ) -> tuple[Board, Symbols]:
     """A board with `elf` in its flash, out of reset and ready to run; and the symbols of `elf`."""
     board = Board(target, table, hook or make_hook())
@@ -377,7 +382,7 @@ def power_on(
         unfinished.callback(board.close)
         board.load(elf)
         symbols = Symbols.of(elf)
-        board.watch(symbols)
+        board.watch(symbols, inference)
         board.reset()
         unfinished.pop_all()
     return board, symbols
