@@ -11,6 +11,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -62,6 +63,11 @@ _GOALS = MappingProxyType({0: "-", 1: "O1", 2: "O2+", 3: "Os", 4: "Os", 5: "O0",
 # What <assert.h> calls in newlib, in Arm's C library and in picolibc: only code without NDEBUG has it.
 _ASSERTS = frozenset({"__assert_func", "__aeabi_assert", "__assert_no_args", "__assert_fail"})
 
+# What pyelftools lets through where an object is damaged behind its header, and how far it is let go on with
+# attributes whose lengths are nought.
+_DAMAGED = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+_MOST_ATTRIBUTES = 256
+
 FloatAbi = Literal["hard", "soft", "either"]
 
 
@@ -109,7 +115,7 @@ def members(path: Path) -> Iterator[Member]:
         with arpy.Archive(fileobj=io.BytesIO(data)) as archive:
             for member in archive:
                 yield Member(member.header.name.decode("utf-8", "replace"), bytes(member.read()))
-    except (arpy.ArchiveFormatError, arpy.ArchiveAccessError) as error:
+    except (arpy.ArchiveFormatError, arpy.ArchiveAccessError, ValueError) as error:
         raise UsageError(f"`{path}` is no static library that can be read: {error}") from error
 
 
@@ -208,7 +214,7 @@ class _Facts(NamedTuple):
                 goal=_GOALS.get(int(tags.get("TAG_ABI_OPTIMIZATION_GOALS", 0)), "-"),
                 asserts=not _ASSERTS.isdisjoint(_undefined(elf)),
             )
-        except ELFError as error:
+        except (ELFError, *_DAMAGED) as error:
             raise UsageError(
                 f"`{path}` holds `{member.name}`, which is no object that can be read: {error}",
                 hint="a library of LTO objects must be compiled anew, without -flto",
@@ -229,9 +235,9 @@ def _attributes(elf: ELFFile) -> dict[str, Any]:
         return {}
     return {
         attribute.tag: attribute.value
-        for vendor in section.iter_subsections()
-        for scope in vendor.iter_subsubsections()
-        for attribute in scope.iter_attributes()
+        for vendor in islice(section.iter_subsections(), _MOST_ATTRIBUTES)
+        for scope in islice(vendor.iter_subsubsections(), _MOST_ATTRIBUTES)
+        for attribute in islice(scope.iter_attributes(), _MOST_ATTRIBUTES)
     }
 
 

@@ -246,7 +246,7 @@ class Board:
         operators = {function.start: (function.name, index) for function, index in symbols.operators()}
         invoke = symbols.named(inference) if inference is not None else None
         if invoke is not None:
-            operators.setdefault(invoke.start, (INVOKE, BETWEEN_OPERATORS))
+            operators.setdefault(invoke.start, (invoke.name, BETWEEN_OPERATORS))
         for address, (name, index) in operators.items():
             watch = Watch(name, address, index)
             self._watches.append(watch)
