@@ -19,7 +19,7 @@ from device_adapters.virtual.system_control import Identity
 from tinybench.elf import opened
 from tinybench.errors import FirmwareFault, UsageError
 from tinybench.timing.estimate import elsewhere
-from tinybench.timing.facts import Facts, ports_of, tables_of
+from tinybench.timing.facts import Build, Facts, ports_of, tables_of
 from tinybench.timing.memory import ChipMemory, MemorySettings, Served, chips, with_leads
 from tinybench.timing.program import ImageProgram, read_program
 
@@ -82,7 +82,7 @@ def count_row(row: Facts, elf: Path) -> Facts:
     return row.model_copy(update=facts_of(counted, chip) | {"build": _build(row, elf)})
 
 
-def facts_of(counted: Counted, chip: ChipMemory | None) -> dict[str, object]:
+def facts_of(counted: Counted, chip: ChipMemory | None) -> dict[str, Any]:
     """The counted fields of `Facts`."""
     tables = tables_of(counted.program, counted.edges)
     served = counted.served
@@ -100,7 +100,7 @@ def facts_of(counted: Counted, chip: ChipMemory | None) -> dict[str, object]:
     }
 
 
-def _build(row: Facts, elf: Path) -> object:
+def _build(row: Facts, elf: Path) -> Build:
     return row.build.model_copy(update={"elf_sha256": hashlib.sha256(elf.read_bytes()).hexdigest()})
 
 
