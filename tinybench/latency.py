@@ -46,8 +46,9 @@ _LARGEST_PROBE = 10_000
 _WINDOW_ATTEMPTS = 6
 _LARGEST_GROWTH = 8.0
 _LONGEST_WINDOW_S = 120.0
-_STAMP_ATTEMPTS = 5
+_STAMPS_BEFORE, _STAMPS_AFTER = 6, 12
 _NEAR_BEST = 1.5
+_RESOLUTION_S = 1e-9
 _SHARP = 4.0
 
 
@@ -96,11 +97,10 @@ def _calibrated(session: Session, rules: Rules) -> int:
 def _window(session: Session, n: int, rules: Rules, watch: _HostWatch) -> Window:
     """One window of at least `rules.window_s`, whose clock is proven; what is not is made longer."""
     for _ in range(_WINDOW_ATTEMPTS):
-        before = watch.stamp()
+        before = watch.stamps()
         window = session.infer(n, 0)
-        rate = clock_rate(before, window.stamp, watch.stamp())
-        proven = is_proven(rate, rules.clock_tolerance)
-        if proven and window.device_s >= rules.window_s:
+        rate = watch.rate(before, window.stamp)
+        if is_proven(rate, rules.clock_tolerance) and window.device_s >= rules.window_s:
             return window
         n = _longer(window, rate, rules)
         if n * window.device_s > window.inferences * max(_LONGEST_WINDOW_S, rules.window_s * _HEADROOM):
@@ -162,9 +162,6 @@ def clock_rate(before: Stamp, window: Stamp, after: Stamp) -> Rate:
     )
 
 
-_RESOLUTION_S = 1e-9
-
-
 def is_proven(rate: Rate, tolerance: float) -> bool:
     """Whether the clock certainly runs within `tolerance`; False if these stamps do not tell.
 
@@ -182,20 +179,35 @@ def is_proven(rate: Rate, tolerance: float) -> bool:
 
 
 class _HostWatch:
-    """Reads both clocks as closely together as this computer can: of a few tries, the closest."""
+    """Reads both clocks close together, as often as it takes: a computer that is busy is not busy always."""
 
     def __init__(self, session: Session, rules: Rules) -> None:
         self._session = session
+        self._tolerance = rules.clock_tolerance
         self._enough_s = rules.clock_tolerance * rules.window_s / _SHARP
         self._best_s = 0.0
 
-    def stamp(self) -> Stamp:
-        """The closest of some stamps; the first that is about as close as any before."""
+    def stamps(self) -> Sequence[Stamp]:
+        """A few stamps; the last is about as close as any before, if they are not too many."""
         tries: list[Stamp] = []
-        while len(tries) < _STAMP_ATTEMPTS:
+        while len(tries) < _STAMPS_BEFORE:
             tries.append(self._session.stamp())
             if tries[-1].doubt_s <= max(self._enough_s, _NEAR_BEST * self._best_s):
                 break
-        closest = min(tries, key=lambda stamp: stamp.doubt_s)
-        self._best_s = min(self._best_s or closest.doubt_s, closest.doubt_s)
-        return closest
+        closest_s = min(stamp.doubt_s for stamp in tries)
+        self._best_s = min(self._best_s or closest_s, closest_s)
+        return tries
+
+    def rate(self, before: Sequence[Stamp], window: Stamp) -> Rate:
+        """What stamps on both sides of a window prove, one bound from this pair and one from that.
+
+        Stamps are taken until the rate is proven. Raises ClockSuspect.
+        """
+        rate = Rate(0.0, math.inf)
+        for _ in range(_STAMPS_AFTER):
+            after = self._session.stamp()
+            rates = [rate, *(clock_rate(early, window, after) for early in before)]
+            rate = Rate(max(r.lowest for r in rates), min(r.highest for r in rates))
+            if is_proven(rate, self._tolerance):
+                break
+        return rate

@@ -30,8 +30,8 @@ from tinybench.target import Device, Image, Link, Target
 # stages that move an image have some eight times what that takes, and what the largest sectors need to erase.
 LIST_S = 20.0
 CONNECT_S = 20.0
-LOAD_S, LOAD_BYTES_PER_S = 20.0, 4_000
-VERIFY_S, VERIFY_BYTES_PER_S = 10.0, 8_000
+LOAD_S, LOAD_BYTES_PER_S = 45.0, 4_000
+VERIFY_S, VERIFY_BYTES_PER_S = 30.0, 8_000
 START_S = 10.0
 DIAGNOSE_S = 10.0
 
@@ -205,7 +205,8 @@ def _check_fits(target: Target, image: Image) -> None:
             for region in target.regions
         ):
             raise LoadError(
-                f"the image has {len(data):,} bytes at 0x{address:08x}, outside the flash of {target.title}"
+                f"the image has {len(data):,} bytes at 0x{address:08x}, outside the flash of {target.title}",
+                hint="was it built for another board? `tinybench build` makes one for this board",
             )
 
 

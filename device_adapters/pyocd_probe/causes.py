@@ -77,7 +77,9 @@ def _usb(error: BaseException) -> Cause:
         )
     if number in (errno.ENODEV, errno.ENOENT):
         return Cause(
-            "DeviceNotFound", "the probe was unplugged", "plug it in again; then `tinybench devices`"
+            "DeviceNotFound",
+            "the probe was unplugged: it is not plugged in any more",
+            "plug it in again; then `tinybench devices`",
         )
     return Cause("DeviceError", f"the probe's USB connection failed: {error}", REPLUG)
 
