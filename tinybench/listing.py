@@ -12,9 +12,10 @@ Table = tuple[Sequence[str], list[Sequence[str]]]
 
 
 def table(what: str, catalogue: Catalogue) -> Table:
-    """Head and rows for `suites`, `workloads`, `engines`, `devices`, `adapters` or `metrics`."""
+    """Head and rows for `suites`, `pipelines`, `workloads`, `engines`, `devices`, `adapters` or `metrics`."""
     return {
         "suites": _suites,
+        "pipelines": _pipelines,
         "workloads": _workloads,
         "engines": _engines,
         "devices": _devices,
@@ -29,6 +30,14 @@ def _suites(catalogue: Catalogue) -> Table:
         for name, found in sorted(catalogue.suites.items())
     ]
     return ("name", "title", "tasks", "from"), rows
+
+
+def _pipelines(catalogue: Catalogue) -> Table:
+    rows: list[Sequence[str]] = [
+        (name, found.part.title, f"{found.part.first}, {found.part.second}", found.origin)
+        for name, found in sorted(catalogue.pipelines.items())
+    ]
+    return ("name", "title", "workloads", "from"), rows
 
 
 def _workloads(catalogue: Catalogue) -> Table:

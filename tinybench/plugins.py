@@ -2,8 +2,8 @@
 
 A plug-in is an entry point in the group `tinybench.plugins` that names a package, or a folder given by the
 user. Every module directly inside it may offer `ENGINES`, `ADAPTERS` or `MONITORS` (tuples of instances);
-every `boards/*.toml` is a Target, every `*/workload.toml` a workload, every `suites/*.toml` a suite. Nothing
-is listed anywhere: a new part is a new file.
+every `boards/*.toml` is a Target, every `*/workload.toml` a workload, every `suites/*.toml` a suite, every
+`pipelines/*.toml` a pipeline. Nothing is listed anywhere: a new part is a new file.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from tinybench.engine import Engine
 from tinybench.errors import UsageError, did_you_mean
+from tinybench.pipelines import Pipeline
 from tinybench.target import Adapter, Configurable, Target
 from tinybench.workload import Suite, WorkloadSpec
 
@@ -65,6 +66,7 @@ class Catalogue:
     engines: Mapping[str, Found[Engine]] = field(default_factory=dict)
     workloads: Mapping[str, Found[WorkloadSpec]] = field(default_factory=dict)
     suites: Mapping[str, Found[Suite]] = field(default_factory=dict)
+    pipelines: Mapping[str, Found[Pipeline]] = field(default_factory=dict)
     broken: tuple[Broken, ...] = ()
 
     def configured(self, given: Mapping[str, str]) -> Catalogue:
@@ -93,6 +95,10 @@ class Catalogue:
     def suite(self, name: str) -> Suite:
         """The suite of this name; UsageError with the closest names otherwise."""
         return _pick("suite", name, self.suites)
+
+    def pipeline(self, name: str) -> Pipeline:
+        """The pipeline of this name; UsageError with the closest names otherwise."""
+        return _pick("pipeline", name, self.pipelines)
 
 
 def _pick(what: str, name: str, known: Mapping[str, Found[T]]) -> T:
@@ -130,13 +136,14 @@ def discover(folders: Sequence[Path] = ()) -> Catalogue:
     engines: dict[str, Found[Engine]] = _collect(_offered("ENGINES", modules, broken), broken)
     targets = _collect(_targets(roots, broken), broken)
     suites = _collect(((o, s) for o, s in _written(roots, "suites/*.toml", Suite, broken)), broken)
+    pipelines = _collect(((o, p) for o, p in _written(roots, "pipelines/*.toml", Pipeline, broken)), broken)
     workloads: dict[str, Found[WorkloadSpec]] = {}
     for origin, spec in _written(roots, "*/workload.toml", WorkloadSpec, broken):
         if spec.id in workloads:
             broken.append(Broken(origin, f"`{spec.id}` is already provided by {workloads[spec.id].origin}"))
         else:
             workloads[spec.id] = Found(spec, origin)
-    return Catalogue(targets, adapters, engines, workloads, suites, tuple(broken))
+    return Catalogue(targets, adapters, engines, workloads, suites, pipelines, tuple(broken))
 
 
 def _modules(origin: str, package: ModuleType, broken: list[Broken]) -> Iterator[ModuleType]:
@@ -191,7 +198,7 @@ def _targets(roots: Iterable[tuple[str, Path]], broken: list[Broken]) -> Iterato
                 yield origin, target
 
 
-R = TypeVar("R", Suite, WorkloadSpec, Target)
+R = TypeVar("R", Suite, Pipeline, WorkloadSpec, Target)
 
 
 def _written(

@@ -111,6 +111,8 @@ def is_telling(output: bytes | None) -> bool:
 
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_official_models_give_the_recorded_outputs(name, official_models):
+    if not (official_models / OURS[name].model.file).is_file():
+        pytest.skip(f"given: `{OURS[name].model.file}` is not among the model files at hand")
     check(OURS[name], official_models)
 
 

@@ -4,7 +4,18 @@
 commands themselves, registered by being imported.
 """
 
-from tinybench.cli import analyzing, engines, looking, making, results, running, timing
+from tinybench.cli import analyzing, engines, looking, making, pipelines, results, running, timing
 from tinybench.cli.app import app, main
 
-__all__ = ["analyzing", "app", "engines", "looking", "main", "making", "results", "running", "timing"]
+__all__ = [
+    "analyzing",
+    "app",
+    "engines",
+    "looking",
+    "main",
+    "making",
+    "pipelines",
+    "results",
+    "running",
+    "timing",
+]

@@ -19,6 +19,7 @@ class Listable(StrEnum):
     """What `tinybench list` can list."""
 
     SUITES = "suites"
+    PIPELINES = "pipelines"
     WORKLOADS = "workloads"
     ENGINES = "engines"
     DEVICES = "devices"
