@@ -111,7 +111,7 @@ def _choice(target: Target, key: str, value: str) -> Choice:
         all_known = "; ".join(f"{name}={'|'.join(its.choices)}" for name, its in target.knobs.items())
         raise UsageError(
             f"`{target.name}` has no option `{key}`: its firmware could not set it",
-            hint=did_you_mean(key, target.knobs) or all_known or None,
+            hint=all_known or None,
         )
     if value not in knob.choices:
         raise UsageError(
