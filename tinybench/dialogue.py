@@ -97,6 +97,7 @@ class Dialogue:
                 ProtocolError(f"the device {said} before `{command}`", hint=_hint_on((unasked,), _SILENT))
             )
         reply = self.exchange(f"`{command}`", sent, within_s or self.patience.reply_s)
+        self._check_echo(reply)
         if strict:
             self.accept(reply, but_errors=refusable)
         return reply
@@ -115,6 +116,13 @@ class Dialogue:
             closed.add_note(f"during {what}")
             raise self.end(closed) from None
         return sort_reply(what.strip("`"), tuple(lines), self.dialect)
+
+    def _check_echo(self, reply: Reply) -> None:
+        """ProtocolError if the device repeats something else than it was sent: it was clipped, or damaged."""
+        echo = self.dialect.echo
+        heard = [line for line in reply.lines if echo is not None and line.startswith(echo)]
+        if heard and heard != [(echo or b"") + reply.command.encode()]:
+            raise self.unfit(reply, f"the device heard `{text(heard[0][len(echo or b'') :][:60])}`")
 
     def accept(self, reply: Reply, *, but_errors: bool = False) -> None:
         """ProtocolError if the reply holds errors or lines that the dialect does not know."""

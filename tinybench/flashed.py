@@ -246,7 +246,7 @@ def introduce(session: Session, workload: Workload, learnt: _Learnt, *, boot: Se
     if session.dialect is STREAMING:
         raise UsageError(
             f"`{learnt.name}` runs streaming firmware (`{profile.model}`), which answers to no `infer`",
-            hint="the streaming test needs MLPerf Tiny's interface board",
+            hint="scores need MLPerf Tiny's interface board; `Session.step` drives its model from Python",
         )
     if "m-timestamp-mode-energy" in modes:
         raise UsageError(

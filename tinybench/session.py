@@ -15,6 +15,8 @@ from tinybench.errors import ClockSuspect, LoadError
 from tinybench.links import Clock, Deadline
 from tinybench.target import Link
 from tinybench.wire import (
+    CLASSES,
+    FEATURES,
     WIRE_VERSION,
     Capabilities,
     DeviceClock,
@@ -25,6 +27,7 @@ from tinybench.wire import (
     Profile,
     Reply,
     Stamp,
+    Step,
     Window,
     dialect_of,
 )
@@ -197,6 +200,36 @@ class Session:
             raise self._unfit(reply, f"it holds {len(ticks)} times and not {n}")
         return ticks
 
+    # --- streaming wake word ---
+
+    def step(self, frame: bytes) -> Step:
+        """What streaming firmware makes of the next 512 samples (16 bits, mono): no microphone is needed.
+
+        Raises ProtocolError if they arrive damaged, or the answer does not hold features and activations.
+        """
+        self.load(frame)
+        reply = self._ask("extract_uart_stream")
+        features, activations = reply.integers("features", FEATURES), reply.integers("activations", CLASSES)
+        if features is None or activations is None:
+            raise self._unfit(
+                reply, f"it does not hold {FEATURES} features and {CLASSES} activations of int8"
+            )
+        return Step(features, activations)
+
+    def listen(self) -> None:
+        """Let the device stream from its microphone's input until `stop_listening`."""
+        reply = self._ask("start", strict=False)
+        if b"DMA receive initiated." not in reply.lines:
+            raise self._unfit(reply, "it does not begin to listen")
+
+    def stop_listening(self) -> tuple[int, ...]:
+        """End `listen`; the activations of the wake word since, one for each step."""
+        reply = self._ask("stop", strict=False)
+        found = re.search(rb"target activations: *\[([-+0-9, ]*)\]$", b" ".join(reply.lines))
+        if b"Streaming stopped." not in reply.lines or found is None:
+            raise self._unfit(reply, "it does not stop and show the activations")
+        return tuple(int(word) for word in found[1].split(b",") if word.strip())
+
     # --- what the device knows about itself ---
 
     def clock(self) -> DeviceClock:
@@ -288,6 +321,8 @@ class Session:
             chunk = data[start : start + step]
             reply = self._ask(f"db {chunk.hex().upper()}")
             complete = start + step >= len(data)
+            if reply.counted() not in (None, start + len(chunk)):
+                raise self._unfit(reply, f"it has {reply.counted()} bytes of {start + len(chunk)}")
             if (b"m-load-done" in reply.data) is not complete:
                 state = "does not end" if complete else "ends too soon"
                 raise self._unfit(
@@ -297,7 +332,9 @@ class Session:
     def _verify(self, data: bytes) -> None:
         line_s = 4 * len(data) * _BITS_PER_BYTE_ON_LINE / self._baud
         reply = self._ask(
-            "db print", strict=False, within_s=self._patience.reply_s + self._patience.slack * line_s
+            self.dialect.print_all.format(len(data)),
+            strict=False,
+            within_s=self._patience.reply_s + self._patience.slack * line_s,
         )
         if reply.printed_buffer() != data:
             raise self._dialogue.end(

@@ -8,7 +8,7 @@ Source: docs/wire.md, and the reference implementation of the MLPerf Tiny API (m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -19,13 +19,19 @@ LAP_MODULUS_US = 1 << 32
 
 @dataclass(frozen=True)
 class Dialect:
-    """How one family of firmware differs from the others; `harmless` lines are no data and no error."""
+    """How one family of firmware differs from the others.
+
+    `harmless` lines are no data and no error; `echo` leads the line that repeats a command; `print_all` shows
+    the whole buffer, of N bytes.
+    """
 
     name: str
     profile: re.Pattern[bytes]
     command_limit: int
     chunk_bytes: int
     harmless: tuple[re.Pattern[bytes], ...] = ()
+    echo: bytes | None = None
+    print_all: str = "db print"
 
 
 # 31 bytes of data in a command, as the official runner sends: there is room for it in every known buffer.
@@ -33,8 +39,10 @@ BATCH = Dialect(name="batch", profile=re.compile(rb"ULPMark"), command_limit=80,
 STREAMING = Dialect(
     name="streaming",
     profile=re.compile(rb"MLPerf Tiny Firmware"),
-    command_limit=80,
-    chunk_bytes=31,
+    command_limit=1028,  # EE_CMD_SIZE of sww_ref_util.h
+    chunk_bytes=512,
+    echo=b"Received command: ",
+    print_all="db print {}",
     harmless=(
         re.compile(rb"Received command: "),
         re.compile(rb"Expecting \d+ bytes$"),
@@ -119,6 +127,19 @@ class Reply:
         """The timestamps, in microseconds of the device's clock modulo 2^32."""
         matches = (re.fullmatch(rb"m-lap-us-(\d+)", line) for line in self.data)
         return tuple(int(match[1]) for match in matches if match)
+
+    def counted(self) -> int | None:
+        """How many bytes of a load the firmware says it has, where it says so."""
+        matches = (re.fullmatch(rb"(\d+) bytes received", line) for line in self.lines)
+        return next((int(match[1]) for match in matches if match), None)
+
+    def integers(self, name: str, count: int) -> tuple[int, ...] | None:
+        """The `count` signed numbers in the only `m-<name>-[…]`; None if they are not these and int8."""
+        words = [word.strip() for word in (self.value(name) or "").split(",")]
+        if len(words) != count or not all(re.fullmatch(r"[+-]?[0-9]{1,3}", word) for word in words):
+            return None
+        numbers = tuple(map(int, words))
+        return numbers if all(-128 <= number <= 127 for number in numbers) else None  # noqa: PLR2004 - int8
 
     def printed_buffer(self) -> bytes:
         """What `db print` shows: `m-buffer-01-02-…`, or bare hexadecimal digits as some firmware has it."""
@@ -249,3 +270,32 @@ class Layer:
     index: int
     name: str
     ticks: int
+
+
+# SWW_WINSTRIDE_SAMPLES, NUM_MEL_FILTERS and SWW_MODEL_INPUT_SIZE of sww_ref_util.h.
+FRAME_BYTES, FEATURES, CLASSES, MODEL_INPUT = 2 * 512, 40, 3, 1200
+
+
+@dataclass(frozen=True)
+class Step:
+    """What streaming firmware makes of 512 samples: a row of features, and its model's activations (int8)."""
+
+    features: tuple[int, ...]
+    activations: tuple[int, ...]
+
+
+def frames(samples: bytes) -> Iterator[bytes]:
+    """Mono samples of 16 bits, little-endian, in steps of 512; what is left over is left out."""
+    for start in range(0, len(samples) - FRAME_BYTES + 1, FRAME_BYTES):
+        yield samples[start : start + FRAME_BYTES]
+
+
+def model_inputs(steps: Iterable[Step]) -> Iterator[bytes]:
+    """The model's input at each step, by the features that the device shows: what its activations must fit.
+
+    The newest 30 rows of 40; before there are so many, zeros (`th_extract_features_on_chunk`).
+    """
+    window = bytes(MODEL_INPUT)
+    for step in steps:
+        window = window[FEATURES:] + bytes(value & 0xFF for value in step.features)
+        yield window

@@ -1,7 +1,7 @@
 """An input crosses a slow line in little more than its bytes take: real firmware, in the board's own time.
 
-The line lets a byte through every ten bits at 115,200 baud, each way; whoever sends more at once waits. How fast
-this computer is does not matter; `tests/speed/line.py` does the same on a pseudo-terminal.
+The line lets a byte through every ten bits at 115,200 baud, each way; whoever sends more at once waits. The
+speed of this computer does not matter; `tests/speed/line.py` does the same on a pseudo-terminal.
 """
 
 from __future__ import annotations

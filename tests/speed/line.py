@@ -4,8 +4,8 @@
 
 ELF is a firmware for nucleo-f746 that takes such an input (`tinybench build --workload vww01-mltk --device
 nucleo-f746`). It is flashed to a virtual board whose line lets bytes through no faster than their ten bits
-take; pyserial opens the other end. Prints seconds and their ratio to the line's limit (goal: at most 1.1). The
-board is a process of its own: on a computer that is busy otherwise, it is late, and so is the line.
+take; pyserial opens the other end. Prints seconds and their ratio to the line's limit (goal: at most 1.1).
+The board is a process of its own: on a computer that is busy otherwise, it is late, and so is the line.
 """
 
 from __future__ import annotations
