@@ -99,7 +99,11 @@ class PyocdAdapter:
             adapter=self.name,
             simulated=False,
             unit=probe["uid"],
-            details={"probe": probe["description"], "port": port or ""},
+            details={
+                "probe": probe["description"],
+                "port": port or "",
+                "port_from": "bench.toml" if unit and unit.port else "probe",
+            },
             virtual=inventory.is_virtual(probe["uid"]),
         )
 
@@ -169,8 +173,13 @@ def _ports() -> list[inventory.SeenPort]:
 
 
 def _port(device: Device) -> str:
-    port = (device.details or {}).get("port")
-    if not port:
+    """The port that a person named, or the probe's as it is now: names are given anew after unplugging."""
+    details = device.details or {}
+    if details.get("port_from") == "bench.toml":
+        return details["port"]
+    assert device.unit is not None, "find() names the probe"
+    port = inventory.port_of(device.unit, _ports(), device.target.serial.interface)
+    if port is None:
         raise DeviceNotFound(
             f"no serial port belongs to the probe of `{device.id}`",
             hint="name it in bench.toml: `port = …`; `tinybench devices scan` writes the file",
@@ -179,7 +188,7 @@ def _port(device: Device) -> str:
 
 
 def _serial_link(device: Device) -> SerialLink:
-    """The board's serial port, opened; where there is none any more, whether its probe is gone as well."""
+    """The board's serial port, opened; where there is none, whether its probe is gone as well."""
     try:
         return SerialLink(_port(device), device.target.serial.baud)
     except DeviceNotFound as missing:

@@ -117,6 +117,7 @@ class Core:
         self._at_bkpt = False
         self._breakpoints: frozenset[int] = frozenset()
         self._division_hooks: list[int] = []
+        self._counted = (0, 0)
         self._slept = 0
         self._spun = 0
         self._running = self._asleep = self._asked = False
@@ -144,8 +145,14 @@ class Core:
         """Instructions executed since power-on, without the one that is being executed."""
         if not self._running:
             return self._hook.executed
+        if not self.space.in_access:
+            return self._executed_until(self.registers.pc)
+        if self._counted[0] != self.space.accesses:  # devices ask several times during one access
+            self._counted = self.space.accesses, self._executed_until(self.registers.pc)
+        return self._counted[1]
+
+    def _executed_until(self, pc: int) -> int:
         address, size = self._hook.running
-        pc = self.registers.pc
         if not address <= pc < address + size:
             return self._hook.executed
         return self._hook.executed - thumb.count(self.space.read(pc, address + size - pc))

@@ -64,6 +64,7 @@ class AddressSpace:
         self._memories: list[Memory] = []
         self._devices: list[Mapped] = []
         self.accesses = 0
+        self.in_access = False
 
     def add_memory(self, memory: Memory) -> None:
         """Map memory; an alias shows the bytes of a memory that was added before."""
@@ -79,14 +80,22 @@ class AddressSpace:
 
         def read(_uc: Any, offset: int, size: int, _user: object) -> int:
             self.accesses += 1
-            word = device.read(offset & ~3)
+            self.in_access = True
+            try:
+                word = device.read(offset & ~3)
+            finally:
+                self.in_access = False
             return word >> 8 * (offset & 3) & (1 << 8 * size) - 1
 
         def write(_uc: Any, offset: int, size: int, value: int, _user: object) -> None:
             self.accesses += 1
             shift = 8 * (offset & 3)
             mask = (1 << 8 * size) - 1
-            device.write(offset & ~3, (value & mask) << shift, mask << shift)
+            self.in_access = True
+            try:
+                device.write(offset & ~3, (value & mask) << shift, mask << shift)
+            finally:
+                self.in_access = False
 
         self._uc.mmio_map(mapped.start, mapped.size, read, None, write, None)
         # Without rights Unicorn asks the hook first, which is the only place where it restores the exact PC.
