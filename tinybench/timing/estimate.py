@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from tinybench.target import CountedEdge
 from tinybench.timing.core import CoreTiming
 from tinybench.timing.memory import ChipMemory, MemorySettings, Served, Stalls, stalls, with_leads
+from tinybench.timing.operators import by_operator
 from tinybench.timing.pipeline import CoreCycles, core_cycles
 from tinybench.timing.program import Program
 
@@ -26,11 +28,15 @@ class Waits:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Estimated cycles of what was counted. `stalls` is None where every memory is as fast as the core."""
+    """Estimated cycles of what was counted. `stalls` is None where every memory is as fast as the core.
+
+    `operators`: the same by the model's operators (negative: between them); not scaled.
+    """
 
     core: CoreCycles
     stalls: Stalls | None
     models: Models
+    operators: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
     scale: float = 1.0
 
     @property
@@ -100,7 +106,8 @@ def estimate(
     """
     edges = tuple(edges)
     if waits is None:
-        return Estimate(core_cycles(program, edges, core), None, Models.of(core, None))
+        alone = core_cycles(program, edges, core)
+        return Estimate(alone, None, Models.of(core, None), alone.operators)
     served = waits.served
     if apart is None:
         apart = elsewhere(program, edges, served.loads)
@@ -116,4 +123,5 @@ def estimate(
         waits.settings,
         cycles_per_instruction=cycles.cycles / max(1, cycles.instructions),
     )
-    return Estimate(cycles, waiting, Models.of(core, waits.chip))
+    shared = by_operator(cycles, waiting, served=served, chip=waits.chip, program=program, edges=edges)
+    return Estimate(cycles, waiting, Models.of(core, waits.chip), MappingProxyType(shared))
