@@ -2,9 +2,9 @@
 
     python tests/speed/timing.py [WORKLOAD] [DEVICE] [ENGINE]
 
-Simulates inferences of vww01 (or of the workload that is named) on the virtual nucleo-f746: counted alone, and
-counted while the chip's caches are simulated address by address; then prices what was counted. The time is that
-of this process's CPU. Exits 1 if the pipeline model takes more than half a second.
+Simulates inferences of vww01 (or of the workload that is named) on the virtual nucleo-f746: counted alone,
+and counted while the chip's caches are simulated address by address; then prices what was counted. The time
+is that of this process's CPU. Exits 1 if the pipeline model takes more than half a second.
 """
 
 from __future__ import annotations
