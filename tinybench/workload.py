@@ -26,6 +26,14 @@ class UrlSource(Record):
     licence: str
 
 
+class FileSource(Record):
+    """A file on this machine: of the user's own workloads."""
+
+    kind: Literal["file"]
+    path: str
+    licence: str
+
+
 class WheelSource(Record):
     """A file inside a wheel of the package index; `member` may pass through nested archives with `!`."""
 
@@ -90,7 +98,7 @@ class TrainedSource(Record):
 
 
 ModelSource = Annotated[
-    UrlSource | WheelSource | SyntheticSource | TrainedSource, Field(discriminator="kind")
+    UrlSource | FileSource | WheelSource | SyntheticSource | TrainedSource, Field(discriminator="kind")
 ]
 
 
