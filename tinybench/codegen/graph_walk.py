@@ -66,9 +66,14 @@ def lowered_model(model: Model, kernels: KernelSet) -> tuple[Lowered, ...]:
             f"the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs; the engine"
             " runs one of each"
         )
+    if not model.operators:
+        raise ModelError("the model has no operators")
     operators = tuple(lowered(model, operator, kernels.lower) for operator in model.operators)
     for index in (*model.inputs, *model.outputs):
-        Site(model, model.operators[0]).kind(model.tensors[index])
+        tensor = model.tensors[index]
+        Site(model, model.operators[0]).kind(tensor)
+        if tensor.data is not None:
+            raise ModelError(f"tensor `{tensor.name}` is an output of the model and a constant")
     return operators
 
 

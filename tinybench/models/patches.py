@@ -290,7 +290,12 @@ def _concatenation(model: Model, operator: Operator, read: Sequence[int]) -> Rea
 
 
 def _convolution(model: Model, operator: Operator, read: Sequence[int]) -> Reaches | None:
-    filter_ = model.tensors[operator.inputs[1]].shape[1:3]
+    if len(operator.inputs) < 2 or operator.inputs[1] < 0:  # noqa: PLR2004 - an image and a filter
+        return None
+    weights = model.tensors[operator.inputs[1]]
+    if len(weights.shape) != _RANK:
+        return None
+    filter_ = weights.shape[1:3]
     dilation = (operator.options["dilation_h_factor"], operator.options["dilation_w_factor"])
     spans = [(int(size) - 1) * _whole(factor) + 1 for size, factor in zip(filter_, dilation, strict=True)]
     return _windows(model, operator, read, spans)

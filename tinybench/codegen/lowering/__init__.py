@@ -108,4 +108,9 @@ def lowered(
     if lower is None:
         numbers = f" for {dtype}" if dtype in _OTHER_NUMBERS else ""
         raise ModelError(f"operator {operator.index} `{operator.name}` has no kernel{numbers}")
-    return lower(Site(model, operator))
+    site = Site(model, operator)
+    if len(operator.outputs) != 1 and operator.name != "SPLIT":
+        raise site.refused(f"has {len(operator.outputs)} outputs, not one")
+    if any(model.tensors[i].variable for i in (*operator.inputs, *operator.outputs) if i >= 0):
+        raise site.refused("keeps a value from one inference to the next, for which there is no kernel")
+    return lower(site)

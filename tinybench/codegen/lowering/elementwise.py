@@ -137,10 +137,11 @@ def softmax(site: Site) -> Lowered:
         exponential(high_product(-difference << left, multiplier), _SOFTMAX_INTEGER_BITS)
         for difference in range(largest + 1)
     )
-    channels = input_.shape[-1]
+    site.element_by_element(input_, output)
+    channels = input_.shape[-1] if input_.shape else 0
     # The sum of exponentials has 12 integer bits (kAccumulationIntegerBits).
-    if channels >= 1 << 12:
-        raise site.refused(f"has {channels} classes; tensor `{input_.name}` may have {(1 << 12) - 1}")
+    if not 0 < channels < 1 << 12:
+        raise site.refused(f"has {channels} classes; tensor `{input_.name}` may have 1 to {(1 << 12) - 1}")
     layer = structure(
         "layer",
         "tb_softmax_layer",
@@ -157,8 +158,8 @@ def softmax(site: Site) -> Lowered:
 
 def _table(site: Site, function: Callable[[int], int]) -> Lowered:
     """Any function of the 256 values an int8 can take."""
+    size = site.element_by_element(site.input(0), site.output())
     values = bytes(clamped(function(value)) & 0xFF for value in _INT8)
-    size = math.prod(site.output().shape)
     return Lowered(
         (Constant("table", "int8_t", values),), (f"tb_lookup(${{c}}_table, {size}, $in0, $out0);",), (0,)
     )
@@ -263,11 +264,17 @@ def _within_16(value: int) -> int:
 
 
 def _rescaled(site: Site, real: float, lowest: int = -128, highest: int = 127) -> Lowered:
-    multiplier, exponent = quantised_multiplier(real)
+    multiplier, exponent = _multiplier(site, real)
     from_, to = zero_point(site.input(0)), zero_point(site.output())
     return _table(
         site, lambda value: clamped(scaled(value - from_, multiplier, exponent) + to, lowest, highest)
     )
+
+
+def _multiplier(site: Site, real: float) -> tuple[int, int]:
+    """A real multiplier in fixed point, after it was seen that differences of int8 stay within 32 bits."""
+    site.scale(real, 255)
+    return quantised_multiplier(real)
 
 
 def leaky_relu(site: Site) -> Lowered:
@@ -278,8 +285,8 @@ def leaky_relu(site: Site) -> Lowered:
         raise site.refused(
             f"has the slope `{alpha}` for tensor `{input_.name}`; its kernel takes none below 0"
         )
-    slope = quantised_multiplier(scale(input_) * alpha / scale(output))
-    identity = quantised_multiplier(scale(input_) / scale(output))
+    slope = _multiplier(site, scale(input_) * alpha / scale(output))
+    identity = _multiplier(site, scale(input_) / scale(output))
 
     def value(quantised: int) -> int:
         distance = quantised - zero_point(input_)

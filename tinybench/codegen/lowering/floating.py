@@ -163,16 +163,14 @@ def tanh(site: Site) -> Lowered:
 
 def _one_to_one(site: Site, call: str) -> Lowered:
     input_, output = site.activation(site.input(0), FLOAT), site.activation(site.output(), FLOAT)
-    size = math.prod(output.shape)
-    if math.prod(input_.shape) != size:
-        raise site.refused(f"changes the number of elements; tensor `{output.name}` is {list(output.shape)}")
+    size = site.element_by_element(input_, output)
     return Lowered((), (call.replace("$size", str(size)),), (0,))
 
 
 def softmax(site: Site) -> Lowered:
     """SOFTMAX over the last dimension."""
     input_ = site.activation(site.input(0), FLOAT)
-    site.activation(site.output(), FLOAT)
+    site.element_by_element(input_, site.activation(site.output(), FLOAT))
     beta = site.option("beta")
     if not isinstance(beta, int | float):
         raise site.refused(f"has a beta that is not a number for tensor `{input_.name}`")

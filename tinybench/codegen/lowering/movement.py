@@ -66,9 +66,7 @@ def reshape(site: Site) -> Lowered:
     input_, output = site.input(0), site.output()
     kind = site.kind(input_)
     site.activation(output, kind)
-    size = math.prod(input_.shape)
-    if size != math.prod(output.shape):
-        raise site.refused(f"changes the number of elements; tensor `{output.name}` is {list(output.shape)}")
+    size = site.element_by_element(input_, output)
     return Lowered(
         (), (*_block("block", (size,), (1,), (1,)), f"tb_move{kind.suffix}(&block, $in0, $out0);"), (0,)
     )
@@ -78,7 +76,7 @@ def concatenation(site: Site) -> Lowered:
     """CONCATENATION: one block for each input."""
     output = site.output()
     shape = _ranked(site, output)
-    axis = site.whole("axis") % len(shape)
+    axis = site.axis(site.whole("axis"), output)
     if site.whole("fused_activation_function") != 0:
         raise site.refused(f"has a fused activation, which has no kernel, for tensor `{output.name}`")
     body: list[str] = []
@@ -86,7 +84,8 @@ def concatenation(site: Site) -> Lowered:
     for slot in range(len(site.operator.inputs)):
         input_ = site.input(slot)
         suffix = _same_numbers(site, input_, output)
-        if tuple(input_.shape[:axis] + input_.shape[axis + 1 :]) != tuple(shape[:axis] + shape[axis + 1 :]):
+        elsewhere = [i for i in range(len(shape)) if i != axis]
+        if len(input_.shape) != len(shape) or any(input_.shape[i] != shape[i] for i in elsewhere):
             raise site.refused(f"does not fit tensor `{input_.name}`, which is {list(input_.shape)}")
         body += _block(f"block{slot}", input_.shape, _strides(input_.shape), to)
         body.append(f"tb_move{suffix}(&block{slot}, $in{slot}, $out0 + {begin * to[axis]});")
@@ -104,7 +103,7 @@ def pad(site: Site) -> Lowered:
     shape = _ranked(site, output)
     _ranked(site, input_)
     edges = site.integers(site.input(1))
-    if len(edges) != 2 * len(shape) or min(edges) < 0:
+    if len(edges) != 2 * len(shape) or len(input_.shape) != len(shape) or min(edges, default=0) < 0:
         raise site.refused(f"has paddings {list(edges)} that do not fit tensor `{output.name}`")
     before, after = edges[::2], edges[1::2]
     if tuple(b + n + a for b, n, a in zip(before, input_.shape, after, strict=True)) != tuple(shape):
@@ -155,15 +154,20 @@ def split(site: Site) -> Lowered:
     """SPLIT into equal parts along an axis."""
     axis_tensor, input_ = site.input(0), site.input(1)
     shape = _ranked(site, input_)
-    axis = site.integers(axis_tensor)[0] % len(shape)
+    axes = site.integers(axis_tensor)
+    if len(axes) != 1:
+        raise site.refused(f"splits along one dimension; tensor `{axis_tensor.name}` names {len(axes)}")
+    axis = site.axis(axes[0], input_)
     parts = len(site.operator.outputs)
-    if shape[axis] % parts:
+    if not parts or shape[axis] % parts:
         raise site.refused(f"does not divide tensor `{input_.name}` {list(shape)} into {parts} equal parts")
     part = (*shape[:axis], shape[axis] // parts, *shape[axis + 1 :])
     from_ = _strides(shape)
     body: list[str] = []
     for slot in range(parts):
         suffix = _same_numbers(site, input_, site.output(slot))
+        if math.prod(site.output(slot).shape) != math.prod(part):
+            raise site.refused(f"does not fit its output; tensor `{site.output(slot).name}` is no part of it")
         body += _block(f"block{slot}", part, from_, _strides(part))
         body.append(f"tb_move{suffix}(&block{slot}, $in1 + {slot * part[axis] * from_[axis]}, $out{slot});")
     return Lowered((), tuple(body))
@@ -175,12 +179,10 @@ def strided_slice(site: Site) -> Lowered:
     suffix = _same_numbers(site, input_, output)
     shape = _ranked(site, input_)
     begin, end, stride = (site.integers(site.input(slot)) for slot in (1, 2, 3))
-    if (
-        site.whole("ellipsis_mask")
-        or site.whole("new_axis_mask")
-        or not len(begin) == len(end) == len(stride)
-    ):
+    if site.whole("ellipsis_mask") or site.whole("new_axis_mask") or site.operator.options.get("offset"):
         raise site.refused(f"has masks without a kernel for tensor `{input_.name}`")
+    if not len(begin) == len(end) == len(stride) <= len(shape) or 0 in stride or 0 in shape:
+        raise site.refused(f"has bounds that do not fit tensor `{input_.name}`, which is {list(shape)}")
     masks = {name: site.whole(f"{name}_mask") for name in ("begin", "end", "shrink_axis")}
     ranges = []
     for axis, size in enumerate(shape):
@@ -191,6 +193,8 @@ def strided_slice(site: Site) -> Lowered:
         first = None if masks["begin"] & bit else begin[axis]
         last = None if masks["end"] & bit else end[axis]
         if masks["shrink_axis"] & bit:
+            if not -size <= begin[axis] < size:
+                raise site.refused(f"takes position {begin[axis]} of {size} of tensor `{input_.name}`")
             at = begin[axis] % size
             ranges.append(range(at, at + 1))
         else:
@@ -219,6 +223,8 @@ def resize_nearest_neighbor(site: Site) -> Lowered:
         raise site.refused(
             f"resizes more than height and width; tensor `{output.name}` is {list(output.shape)}"
         )
+    if list(site.integers(site.input(1))) != out:
+        raise site.refused(f"does not resize to its output; tensor `{output.name}` is {list(output.shape)}")
     if any(new % old for new, old in zip(out, extent, strict=True)) or site.option("align_corners"):
         raise site.refused(f"resizes {extent} to {out}; its kernel enlarges a whole number of times")
     up_y, up_x = (new // old for new, old in zip(out, extent, strict=True))

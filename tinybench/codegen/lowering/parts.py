@@ -157,6 +157,22 @@ class Site:
             )
         return tensor.shape
 
+    def element_by_element(self, input_: Tensor, output: Tensor) -> int:
+        """The number of elements of both, after it was seen to be one number."""
+        size = math.prod(output.shape)
+        if math.prod(input_.shape) != size:
+            raise self.refused(
+                f"changes the number of elements; tensor `{output.name}` is {list(output.shape)}"
+            )
+        return size
+
+    def axis(self, value: int, tensor: Tensor) -> int:
+        """A dimension of a tensor, counted from the front."""
+        rank = len(tensor.shape)
+        if not -rank <= value < rank:
+            raise self.refused(f"names dimension {value} of tensor `{tensor.name}` {list(tensor.shape)}")
+        return value % rank
+
     def whole(self, name: str) -> int:
         """An integer option."""
         value = self.option(name)

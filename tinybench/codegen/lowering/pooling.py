@@ -90,8 +90,7 @@ def averaging(site: Site, kind: Numbers) -> tuple[str, ...]:
 def averaged_block(site: Site, kind: Numbers) -> tuple[int, int, int]:
     """What lies before, in and behind the dimensions that a MEAN averages, which must be side by side."""
     input_, output = site.activation(site.input(0), kind), site.activation(site.output(), kind)
-    rank = len(input_.shape)
-    axes = sorted({axis % rank for axis in site.integers(site.input(1)) if -rank <= axis < rank})
+    axes = sorted({site.axis(axis, input_) for axis in site.integers(site.input(1))})
     if not axes or axes != list(range(axes[0], axes[-1] + 1)):
         raise site.refused(f"averages dimensions {axes} of `{input_.name}`, which are not side by side")
     before, after = input_.shape[: axes[0]], input_.shape[axes[-1] + 1 :]

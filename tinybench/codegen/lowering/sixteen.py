@@ -223,7 +223,7 @@ def relu6(site: Site) -> Lowered:
     input_ = site.activation(site.input(0), INT16)
     site.activation(site.output(), INT16)
     six = clamped(rounded(single(6.0 / scale(input_))), 0, int(INT16.limits[1]))
-    size = math.prod(input_.shape)
+    size = site.element_by_element(input_, site.output())
     same = Scale(1 << 30, 2, 0)
     body = _slopes(site, same, same, 0)
     return Lowered((), (*body.body, f"tb_clamp_16(0, {six}, {size}, $out0);"), (0,))
@@ -243,7 +243,7 @@ def leaky_relu(site: Site) -> Lowered:
 
 
 def _slopes(site: Site, below: Scale, above: Scale, lowest: int) -> Lowered:
-    size = math.prod(site.output().shape)
+    size = site.element_by_element(site.input(0), site.output())
     fields = (("size", size), ("below", below), ("above", above), ("lowest", lowest))
     layer = structure("layer", "tb_slopes_16", fields)
     return Lowered((), (*layer, "tb_two_slopes_16(&layer, $in0, $out0);"), (0,))
@@ -279,7 +279,7 @@ def _curve(site: Site, kernel: str, exact_shifts: tuple[int, ...]) -> Lowered:
         "layer",
         "tb_curve_16",
         (
-            ("size", math.prod(output.shape)),
+            ("size", site.element_by_element(input_, output)),
             ("table", "${c}_curve"),
             ("multiplier", multiplier),
             ("shift", shift),
@@ -313,6 +313,7 @@ def softmax(site: Site) -> Lowered:
     beta = site.option("beta")
     if not isinstance(beta, int | float) or beta <= 0:
         raise site.refused(f"has the beta `{beta}` for tensor `{input_.name}`")
+    site.element_by_element(input_, output)
     channels = input_.shape[-1] if input_.shape else 0
     if not 0 < channels < _MAGNITUDE:
         raise site.refused(f"has {channels} classes; tensor `{input_.name}` may have 1 to {_MAGNITUDE - 1}")

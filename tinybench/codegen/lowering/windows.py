@@ -29,6 +29,8 @@ from tinybench.model import Tensor
 
 _SAME, _VALID = 0, 1
 _MAX_TAPS = 1024
+# What an int16 of `tb_window` holds.
+_LARGEST = (1 << 15) - 1
 # Fewer channels than this lie under a filter in pieces too short to multiply one by one.
 _SHORT_RUN = 4
 
@@ -81,7 +83,8 @@ def window_of(site: Site, filter_: tuple[int, int], dilation: tuple[int, int]) -
         raise site.refused(f"has a batch of {batch}; tensor `{site.input(0).name}` must be one sample")
     stride = (site.whole("stride_h"), site.whole("stride_w"))
     padding = site.whole("padding")
-    if min(*stride, *dilation, *filter_) < 1 or padding not in (_SAME, _VALID):
+    sizes = (*stride, *dilation, *filter_)
+    if min(sizes) < 1 or max(sizes) > _LARGEST or padding not in (_SAME, _VALID):
         raise site.refused(
             f"has strides {stride}, dilations {dilation} and padding {padding} without meaning"
         )
@@ -307,7 +310,8 @@ def depthwise_conv_2d_parts(site: Site, kind: Numbers) -> Parts:
     one, height, width, out_channels = weights.shape
     dilation = (site.whole("dilation_h_factor"), site.whole("dilation_w_factor"))
     window = window_of(site, (height, width), dilation)
-    if one != 1 or window.output[2] != out_channels or out_channels % window.input[2]:
+    multiplied = window.input[2] * site.whole("depth_multiplier")
+    if one != 1 or not window.output[2] == out_channels == multiplied:
         raise site.refused(
             f"has channels that do not fit its input; tensor `{weights.name}` is {weights.shape}"
         )
@@ -365,7 +369,8 @@ def fully_connected_parts(site: Site, kind: Numbers) -> Parts:
     weights = _filter(site, 2, 0, kind)
     out_channels, depth = weights.shape
     elements = math.prod(input_.shape)
-    if elements % depth or math.prod(output.shape) != elements // depth * out_channels:
+    fits = math.prod(output.shape) == elements // depth * out_channels
+    if elements % depth or not fits or tuple(output.shape[-1:]) != (out_channels,):
         raise site.refused(f"does not fit its weights; tensor `{weights.name}` is {list(weights.shape)}")
     if site.whole("weights_format") != 0:
         raise site.refused(f"has shuffled weights; tensor `{weights.name}` must be in rows")
