@@ -23,6 +23,7 @@ from tinybench.models.loading import load
 from tinybench.plan import Selection, plan
 from tinybench.plugins import discover
 from tinybench.records import Run
+from tinybench.testing import check_engine
 
 pytestmark = pytest.mark.needs("python:unicorn", "python:ziglang", "python:tflite_micro")
 
@@ -153,6 +154,11 @@ def test_where_no_function_is_one_inference_nothing_is_counted(catalogue, fetche
     assert run.failure is None
     assert run.measurement("instructions") is None
     assert any("its instructions cannot be counted" in note for note in run.provenance.notes)
+
+
+def test_the_engine_elf_refuses_as_the_contract_asks(catalogue, kws, nucleo):
+    check_engine(catalogue.engine("elf"), kws, nucleo, build=None, adapter=None)
+    assert "--engine elf:path/to/firmware.elf" in catalogue.engine("elf").refuses(kws, nucleo)
 
 
 def test_the_user_may_name_the_function(box, nucleo):

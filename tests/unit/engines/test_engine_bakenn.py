@@ -7,13 +7,14 @@ from __future__ import annotations
 import re
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from tinybench import elf
+from tinybench.engine import Engine
 from tinybench.engines import bakenn
-from tinybench.errors import ModelError, SetupError
+from tinybench.errors import ModelError, SetupError, WrongAnswer
 from tinybench.fetch import Fetcher, Places
 from tinybench.models import golden, oracle
 from tinybench.models.cut import without_softmax
@@ -55,6 +56,35 @@ def test_answers_equal_the_judges(name, task, cut, catalogue, workload_of, on_bo
     with on_board(catalogue.engine(name), replace(workload, spec=as_bytes)) as run:
         answers = [run(tensor) for tensor in tensors]
     assert answers == judged(workload, tensors)
+
+
+@dataclass(frozen=True)
+class OneWrongBit:
+    """An engine with one bit of one weight wrong."""
+
+    engine: Engine
+    file: str
+    name: str = "one-wrong-bit"
+    exactness: str = "exact"
+
+    def refuses(self, workload, target):
+        return self.engine.refuses(workload, target)
+
+    def generate(self, workload, target, into):
+        sources = self.engine.generate(workload, target, into)
+        path = into / self.file
+        head, brace, values = path.read_text().partition("= {")
+        first = re.search(r"-?\d+", values)
+        wrong = values[: first.start()] + str(int(first[0]) ^ 64) + values[first.end() :]
+        path.write_text(head + brace + wrong)
+        return sources
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_one_wrong_bit_is_a_wrong_answer(name, catalogue, cut, board, make, adapter):
+    broken = OneWrongBit(catalogue.engine(name), "bakenn/bknn_model_weights.c")
+    with pytest.raises(WrongAnswer, match="is wrong at element"):
+        check_engine(broken, cut, board, build=make, adapter=adapter)
 
 
 def test_input_and_output_count_as_activations(catalogue, cut, board, make, adapter):
