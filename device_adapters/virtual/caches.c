@@ -23,6 +23,7 @@ enum { UC_MEM_WRITE = 17 }; /* unicorn.h: uc_mem_type */
 enum { CODE, DATA, PORTS };
 enum { NOTHING = -1 };
 #define NOWHERE 0xFFFFFFFFU
+#define XPSR_IT 0x0600FC00U
 
 /* An address at which something was asked for: a word of code that was missed, or an instruction that loads. */
 typedef struct {
@@ -61,8 +62,9 @@ typedef struct {
     uint32_t memory_count, cache_count, site_count, full;
     uint32_t entry, within, return_address, spare; /* `within`: the watched function is being executed */
     uint32_t pc_after, sp;
-    int32_t r13, r14, r15, unused;
+    int32_t r13, r14, r15, xpsr;
     int32_t (*reg_read)(void *uc, int32_t id, void *value);
+    int32_t (*reg_write)(void *uc, int32_t id, const void *value);
     tbc_memory memories[MAX_MEMORIES];
     tbc_cache caches[MAX_CACHES];
     tbc_site *sites;
@@ -307,9 +309,20 @@ EXPORT void tbc_on_block(void *uc, uint64_t address, uint32_t size, void *user) 
     }
 }
 
-EXPORT void tbc_on_access(void *uc, int32_t type, uint64_t address, int32_t size, int64_t value, void *user) {
-    tbc_state *state = user;
-    (void)value;
+/* To tell a hook where it is, Unicorn puts the core's state back to that of the instruction that loads; in an IT
+ * block that includes the block's progress (EPSR, ICI/IT: Armv7-M ARM, B1.4.2). The translated code, which knows
+ * its own progress, never looks at it, but the next block of code to run takes it for its own, and would skip its
+ * first instructions: it has to be gone before the hook ends. */
+static void leave_it_block(const tbc_state *state, void *uc) {
+    uint32_t xpsr = 0;
+    state->reg_read(uc, state->xpsr, &xpsr);
+    if ((xpsr & XPSR_IT) != 0) {
+        xpsr &= ~XPSR_IT;
+        state->reg_write(uc, state->xpsr, &xpsr);
+    }
+}
+
+static void access_memory(tbc_state *state, void *uc, int32_t type, uint64_t address, int32_t size) {
     tbc_memory *memory = state->within ? memory_at(state, (uint32_t)address) : NULL;
     if (memory == NULL) {
         return;
@@ -326,4 +339,10 @@ EXPORT void tbc_on_access(void *uc, int32_t type, uint64_t address, int32_t size
     for (uint32_t word = (uint32_t)address / word_bytes; word <= last; word++) {
         read_word(state, index, DATA, word, true, pc);
     }
+}
+
+EXPORT void tbc_on_access(void *uc, int32_t type, uint64_t address, int32_t size, int64_t value, void *user) {
+    (void)value;
+    access_memory(user, uc, type, address, size);
+    leave_it_block(user, uc);
 }

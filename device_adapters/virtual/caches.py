@@ -55,8 +55,9 @@ class _State(c.Structure):
     _fields_ = (
         *((name, c.c_uint32) for name in ("memory_count", "cache_count", "site_count", "full")),
         *((name, c.c_uint32) for name in ("entry", "within", "return_address", "spare", "pc_after", "sp")),
-        *((name, c.c_int32) for name in ("r13", "r14", "r15", "unused")),
+        *((name, c.c_int32) for name in ("r13", "r14", "r15", "xpsr")),
         ("reg_read", c.c_void_p),
+        ("reg_write", c.c_void_p),
         ("memories", _Memory * _MEMORIES),
         ("caches", _Cache * _CACHES),
         ("sites", c.POINTER(_Site)),
@@ -159,7 +160,9 @@ class MemoryObserver:
 
         state = self._state.contents
         state.r13, state.r14, state.r15 = arm.UC_ARM_REG_R13, arm.UC_ARM_REG_R14, arm.UC_ARM_REG_R15
+        state.xpsr = arm.UC_ARM_REG_XPSR
         state.reg_read = c.cast(uclib.uc_reg_read, c.c_void_p)
+        state.reg_write = c.cast(uclib.uc_reg_write, c.c_void_p)
         engine = uc._uch  # noqa: SLF001 - the engine's handle: hooks in C cannot be added otherwise
 
         def add(kinds: int, function: Any, first: int, last: int) -> None:

@@ -170,6 +170,47 @@ def test_the_word_at_hand_is_not_read_again(build, start) -> None:
     assert counts.held == 9  # the loop's one word, nine more times
 
 
+# A load that is watched, inside an IT block, at the end of a block of code: what follows must not be skipped.
+CONDITIONAL = """
+function reset
+  bl tb_engine_invoke
+  b done
+function tb_engine_invoke
+  push {{r4, lr}}
+  ldr r1, =table
+  movs r4, #0
+  movs r0, #{flag}
+  bl maybe
+  adds r4, r4, #1
+  adds r4, r4, #1
+  bl maybe
+  adds r4, r4, #1
+  mov r8, r4
+  pop {{r4, pc}}
+function maybe
+  cmp r0, #0
+  ite ne
+  ldrne r2, [r1]
+  moveq r2, #7
+  bx lr
+function done
+  b done
+  .ltorg
+  .balign 32
+table:
+  .word 5
+"""
+
+
+@pytest.mark.parametrize("flag", [0, 1])
+def test_a_watched_load_in_an_it_block_skips_nothing_after_it(build, start, flag: int) -> None:
+    firmware = build(CONDITIONAL.format(flag=flag))
+    board = start(firmware)
+    served(board, firmware, chips()["stm32l4plus"], L4)
+    assert board.core.registers.read("r8") == 3
+    assert board.core.registers.read("r2") == (5 if flag else 7)
+
+
 @pytest.fixture(scope="module")
 def loads(build):
     return build(LOADS)
