@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,11 @@ ENGINES = (Ballasted(),)
 
 @dataclass(frozen=True)
 class Answer:
-    """What one `tinybench run` said, and how long it took."""
+    """What one `tinybench run` said, and how long it took: all of it, and each of its runs."""
 
     runs: tuple[dict[str, Any], ...]
-    code: int
     seconds: float
+    seconds_of: tuple[float, ...]
 
 
 def asked(desk: VirtualDesk, folder: Path, *words: str) -> Answer:
@@ -85,7 +86,11 @@ def asked(desk: VirtualDesk, folder: Path, *words: str) -> Answer:
     started_s = time.monotonic()
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
     seconds = time.monotonic() - started_s
-    return Answer(tuple(json.loads(done.stdout)["runs"]), done.returncode, seconds)
+    runs = tuple(json.loads(done.stdout)["runs"])
+    starts = [datetime.fromisoformat(run["provenance"]["started"]) for run in runs]
+    ends = [*starts[1:], datetime.now(UTC)]
+    seconds_of = tuple((end - start).total_seconds() for start, end in zip(starts, ends, strict=True))
+    return Answer(runs, seconds, seconds_of)
 
 
 def told(run: dict[str, Any]) -> str | None:
@@ -111,11 +116,12 @@ def every_task(folder: Path, tasks: Sequence[str]) -> bool:
         answer = asked(desk, folder, *words)
         left = [board.uid for board in boards if board.is_claimed]
     wrong = 0
-    for run in answer.runs:
+    for run, seconds in zip(answer.runs, answer.seconds_of, strict=True):
         fault = told(run)
         wrong += fault is not None
         case = run["case"]
-        print(f"{case['target']:16} {case['workload']:12} {flash_bytes(run):8,} B  {fault or 'ok'}")
+        facts = f"{case['target']:16} {case['workload']:12} {flash_bytes(run):8,} B {seconds:5.0f} s"
+        print(f"{facts}  {fault or 'ok'}")
     large = {run["case"]["target"] for run in answer.runs if flash_bytes(run) >= LARGE_BYTES}
     print(
         f"{len(answer.runs)} runs in {answer.seconds:.0f} s, {wrong} wrong, {len(large)} boards with 300 KB"
