@@ -116,7 +116,7 @@ def version_of(library: Library) -> str:
     """Commit, digest and build of a library in one word, as `tb id` and the record have it."""
     traits = library.traits
     commit = f"git-{library.commit[:12]}" if library.commit else "unversioned"
-    goals = "+".join(f"{count}x{goal}" for goal, count in sorted(traits.goals.items()))
+    goals = "/".join(f"{count}x{goal}" for goal, count in sorted(traits.goals.items()))
     facts = (
         f"lib-{library.sha256[:12]}",
         *traits.compilers,
