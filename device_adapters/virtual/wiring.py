@@ -63,3 +63,9 @@ class Wiring:
     clocks: ClockTree | None = None
     ports: dict[str, Port] = field(default_factory=dict)
     resets: dict[tuple[str, int], Resettable] = field(default_factory=dict)
+
+    def hold_in_reset(self, register: str, bits: int) -> None:
+        """Bring back what is behind the set `bits` of a reset register, named as the enable register is."""
+        for (known, bit), part in self.resets.items():
+            if known == register and bits >> bit & 1:
+                part.reset()

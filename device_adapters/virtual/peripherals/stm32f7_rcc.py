@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
+from device_adapters.virtual.oscillators import Oscillators, mhz
 from device_adapters.virtual.peripherals.stm32f7_flash import FlashInterface
 from device_adapters.virtual.peripherals.stm32f7_power import Power
 from device_adapters.virtual.wiring import Wiring
@@ -91,12 +92,13 @@ class Rcc:
     def __init__(self, parameters: Parameters, wiring: Wiring) -> None:
         self._parameters = parameters
         self._wiring = wiring
+        self._oscillators = Oscillators(wiring.now, parameters.settle)
         self.reset()
 
     def reset(self) -> None:
         """As after power-on: HSI, no PLL."""
         self._registers = dict(_RESET)
-        self._ready_at = {_HSION: 0}
+        self._oscillators.reset(_HSION)
         self._selected = 0
 
     # --- what others ask ---
@@ -144,7 +146,7 @@ class Rcc:
                 self._registers[_PLLCFGR] = new
         elif offset in _RESETS:
             self._registers[offset] = new
-            self._hold_in_reset(_RESETS[offset], new)
+            self._wiring.hold_in_reset(_RESETS[offset], new)
         else:
             self._registers[offset] = new
         if offset == _CFGR:
@@ -159,16 +161,12 @@ class Rcc:
         if old & _HSEON:
             new = new & ~_HSEBYP | old & _HSEBYP  # only while HSE is off
         self._registers[_CR] = new & 0xFD0D00F9 & ~(0b10 << 24)
-        for bit in (_HSION, _HSEON, _PLLON):
-            if new & bit and not old & bit:
-                self._ready_at[bit] = self._wiring.now() + self._parameters.settle
-            elif not new & bit:
-                self._ready_at.pop(bit, None)
+        self._oscillators.switch(old, new, (_HSION, _HSEON, _PLLON))
         if new & _PLLON and not old & _PLLON:
             self._check_pll()
 
     def _is_ready(self, bit: int) -> bool:
-        if bit not in self._ready_at or self._wiring.now() < self._ready_at[bit]:
+        if not self._oscillators.has_settled(bit):
             return False
         if bit == _HSEON:
             wanted = {"bypass": True, "crystal": False}.get(self._parameters.hse)
@@ -183,11 +181,6 @@ class Rcc:
         if bit is not None and wanted != self._selected and self._is_ready(bit):
             self._selected = wanted
             self.check()
-
-    def _hold_in_reset(self, register: str, bits: int) -> None:
-        for (known, bit), part in self._wiring.resets.items():
-            if known == register and bits >> bit & 1:
-                part.reset()
 
     # --- frequencies ---
 
@@ -221,8 +214,8 @@ class Rcc:
             ("output", pll.vco_hz, _VCO_OUT_HZ),
         ):
             if not low_hz <= hz <= high_hz:
-                limits = f"{_mhz(low_hz)} to {_mhz(high_hz)}"
-                self._wiring.refuse(f"the PLL's VCO {name} is `{_mhz(hz)}`; it takes {limits}")
+                limits = f"{mhz(low_hz)} to {mhz(high_hz)}"
+                self._wiring.refuse(f"the PLL's VCO {name} is `{mhz(hz)}`; it takes {limits}")
                 return
 
     def check(self) -> None:
@@ -235,12 +228,12 @@ class Rcc:
         with_or_without = "with" if overdrive else "without"
         if hz > limit:
             self._wiring.refuse(
-                f"the core's clock is `{_mhz(hz)}`; voltage scale {power.scale} {with_or_without} overdrive "
-                f"allows {_mhz(limit)}"
+                f"the core's clock is `{mhz(hz)}`; voltage scale {power.scale} {with_or_without} overdrive "
+                f"allows {mhz(limit)}"
             )
         elif flash.wait_states < needed:
             self._wiring.refuse(
-                f"the flash has `{flash.wait_states}` wait states; {_mhz(hz)} needs at least {needed}"
+                f"the flash has `{flash.wait_states}` wait states; {mhz(hz)} needs at least {needed}"
             )
         for bus, shift, bus_limit in (
             ("APB1", 10, _APB1_LIMIT_HZ[overdrive]),
@@ -248,13 +241,9 @@ class Rcc:
         ):
             if self._bus_hz(shift) > bus_limit:
                 self._wiring.refuse(
-                    f"{bus} is clocked with `{_mhz(self._bus_hz(shift))}`; {with_or_without} overdrive it "
-                    f"allows {_mhz(bus_limit)}"
+                    f"{bus} is clocked with `{mhz(self._bus_hz(shift))}`; {with_or_without} overdrive it "
+                    f"allows {mhz(bus_limit)}"
                 )
-
-
-def _mhz(hz: float) -> str:
-    return f"{hz / 1e6:g} MHz"
 
 
 def _build(_name: str, parameters: Mapping[str, Any], wiring: Wiring) -> Rcc:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
+from device_adapters.virtual.oscillators import Oscillators, mhz
 from device_adapters.virtual.peripherals.stm32h7_power import Power
 from device_adapters.virtual.wiring import HasWaitStates, Wiring
 from tinybench.records import Record
@@ -55,12 +56,13 @@ class Rcc:
     def __init__(self, parameters: Parameters, wiring: Wiring) -> None:
         self._parameters = parameters
         self._wiring = wiring
+        self._oscillators = Oscillators(wiring.now, parameters.settle)
         self.reset()
 
     def reset(self) -> None:
         """As after power-on: HSI, no PLL."""
         self._registers = dict(_RESET)
-        self._ready_at = {_HSION: 0}
+        self._oscillators.reset(_HSION)
         self._selected = 0
 
     # --- what others ask ---
@@ -107,7 +109,7 @@ class Rcc:
             pass  # only while the PLL is off
         elif offset in _RESETS:
             self._registers[offset] = new
-            self._hold_in_reset(_RESETS[offset], new)
+            self._wiring.hold_in_reset(_RESETS[offset], new)
         else:
             self._registers[offset] = new
         if offset == _CFGR:
@@ -122,16 +124,12 @@ class Rcc:
         if old & _HSEON:
             new = new & ~_HSEBYP | old & _HSEBYP  # only while HSE is off
         self._registers[_CR] = new
-        for bit in _READY:
-            if new & bit and not old & bit:
-                self._ready_at[bit] = self._wiring.now() + self._parameters.settle
-            elif not new & bit:
-                self._ready_at.pop(bit, None)
+        self._oscillators.switch(old, new, _READY)
         if new & _PLL1ON and not old & _PLL1ON:
             self._check_pll()
 
     def _is_ready(self, bit: int) -> bool:
-        if bit not in self._ready_at or self._wiring.now() < self._ready_at[bit]:
+        if not self._oscillators.has_settled(bit):
             return False
         if bit == _HSEON:
             return bool(self._registers[_CR] & _HSEBYP)  # there is no crystal
@@ -149,11 +147,6 @@ class Rcc:
             return
         self._selected = wanted
         self.check()
-
-    def _hold_in_reset(self, register: str, bits: int) -> None:
-        for (known, bit), part in self._wiring.resets.items():
-            if known == register and bits >> bit & 1:
-                part.reset()
 
     # --- frequencies ---
 
@@ -201,8 +194,7 @@ class Rcc:
         for name, hz, (low_hz, high_hz) in zip(("input", "output"), (into, out), limits, strict=True):
             if not low_hz <= hz <= high_hz:
                 self._wiring.refuse(
-                    f"PLL1's VCO {name} is `{_mhz(hz)}`; as it is set it takes {_mhz(low_hz)} to "
-                    f"{_mhz(high_hz)}"
+                    f"PLL1's VCO {name} is `{mhz(hz)}`; as it is set it takes {mhz(low_hz)} to {mhz(high_hz)}"
                 )
                 return
 
@@ -220,21 +212,17 @@ class Rcc:
         for name, (hz, most) in limits_hz.items():
             if hz > most:
                 self._wiring.refuse(
-                    f"{name} is clocked with `{_mhz(hz)}`; voltage scale {scale} allows {_mhz(most)}"
+                    f"{name} is clocked with `{mhz(hz)}`; voltage scale {scale} allows {mhz(most)}"
                 )
                 return
         if axi > speeds[min(states, len(speeds) - 1)]:
             needed = next(n for n, fastest in enumerate(speeds) if axi <= fastest)
-            self._wiring.refuse(f"the flash has `{states}` wait states; {_mhz(axi)} needs at least {needed}")
+            self._wiring.refuse(f"the flash has `{states}` wait states; {mhz(axi)} needs at least {needed}")
 
 
 def _long_divider(field: int) -> int:
     """HPRE and D1CPRE: by 1, 2, 4, 8, 16, 64 … 512."""
     return (2, 4, 8, 16, 64, 128, 256, 512)[field & 7] if field & 8 else 1
-
-
-def _mhz(hz: float) -> str:
-    return f"{hz / 1e6:g} MHz"
 
 
 def _build(_name: str, parameters: Mapping[str, Any], wiring: Wiring) -> Rcc:

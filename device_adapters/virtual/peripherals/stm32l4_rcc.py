@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
+from device_adapters.virtual.oscillators import Oscillators, mhz
 from device_adapters.virtual.peripherals.stm32l4_power import Power
 from device_adapters.virtual.wiring import HasWaitStates, Wiring
 from tinybench.records import Record
@@ -87,12 +88,13 @@ class Rcc:
         self._parameters = parameters
         self._family = _FAMILIES[parameters.family]
         self._wiring = wiring
+        self._oscillators = Oscillators(wiring.now, parameters.settle)
         self.reset()
 
     def reset(self) -> None:
         """As after power-on: MSI at 4 MHz."""
         self._registers = dict(_RESET)
-        self._ready_at = {_MSION: 0}
+        self._oscillators.reset(_MSION)
         self._crystal_at: int | None = None
         self._selected = 0
 
@@ -145,7 +147,7 @@ class Rcc:
             self._write_backup(new)
         elif offset in _RESETS:
             self._registers[offset] = new
-            self._hold_in_reset(_RESETS[offset], new)
+            self._wiring.hold_in_reset(_RESETS[offset], new)
         else:
             self._registers[offset] = new
         if offset == _CFGR:
@@ -161,11 +163,7 @@ class Rcc:
             self._wiring.refuse(f"MSI is set to range `{new >> 4 & 0xF}`; there are 0 to 11")
             return
         self._registers[_CR] = new
-        for bit in _READY_SHIFT:
-            if new & bit and not old & bit:
-                self._ready_at[bit] = self._wiring.now() + self._parameters.settle
-            elif not new & bit:
-                self._ready_at.pop(bit, None)
+        self._oscillators.switch(old, new, _READY_SHIFT)
         if new & _PLLON and not old & _PLLON:
             self._check_pll()
 
@@ -190,7 +188,7 @@ class Rcc:
         )
 
     def _is_ready(self, bit: int) -> bool:
-        if bit not in self._ready_at or self._wiring.now() < self._ready_at[bit]:
+        if not self._oscillators.has_settled(bit):
             return False
         if bit == _HSEON:
             return False  # none of our boards has this crystal
@@ -210,15 +208,10 @@ class Rcc:
         self._selected = wanted
         if before <= _UNSTEPPED_HZ < self.core_hz():
             self._wiring.refuse(
-                f"the core goes from `{_mhz(before)}` to `{_mhz(self.core_hz())}` in one step; beyond "
-                f"{_mhz(_UNSTEPPED_HZ)} it goes by half of that (RM0432 5.1.8)"
+                f"the core goes from `{mhz(before)}` to `{mhz(self.core_hz())}` in one step; beyond "
+                f"{mhz(_UNSTEPPED_HZ)} it goes by half of that (RM0432 5.1.8)"
             )
         self.check()
-
-    def _hold_in_reset(self, register: str, bits: int) -> None:
-        for (known, bit), part in self._wiring.resets.items():
-            if known == register and bits >> bit & 1:
-                part.reset()
 
     # --- frequencies ---
 
@@ -258,7 +251,7 @@ class Rcc:
         for name, hz, (low_hz, high_hz) in zip(("input", "output"), (into, out), limits, strict=True):
             if not low_hz <= hz <= high_hz:
                 self._wiring.refuse(
-                    f"the PLL's VCO {name} is `{_mhz(hz)}`; it takes {_mhz(low_hz)} to {_mhz(high_hz)}"
+                    f"the PLL's VCO {name} is `{mhz(hz)}`; it takes {mhz(low_hz)} to {mhz(high_hz)}"
                 )
                 return
 
@@ -273,17 +266,13 @@ class Rcc:
         if hz > limit:
             mode = " boost" if boost else ""
             self._wiring.refuse(
-                f"the core's clock is `{_mhz(hz)}`; voltage range {voltage}{mode} allows {_mhz(limit)}"
+                f"the core's clock is `{mhz(hz)}`; voltage range {voltage}{mode} allows {mhz(limit)}"
             )
         elif hz > allowed:
             needed = next(states for states, fastest in enumerate(speeds) if hz <= fastest)
             self._wiring.refuse(
-                f"the flash has `{flash.wait_states}` wait states; {_mhz(hz)} needs at least {needed}"
+                f"the flash has `{flash.wait_states}` wait states; {mhz(hz)} needs at least {needed}"
             )
-
-
-def _mhz(hz: float) -> str:
-    return f"{hz / 1e6:g} MHz"
 
 
 def _build(_name: str, parameters: Mapping[str, Any], wiring: Wiring) -> Rcc:
