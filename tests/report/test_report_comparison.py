@@ -14,6 +14,7 @@ from tinybench.results.history import ChangePoint, Series
 from tinybench.results.runs import key_of
 
 WRITTEN = datetime(2026, 11, 21, tzinfo=UTC)
+CUT = {"cut": "softmax"}
 
 
 def compared(base, new, **more):
@@ -150,6 +151,20 @@ def test_the_matrix_is_over_a_chosen_engine_with_the_geometric_mean(engines):
     assert [cell.text for cell in matrix.foot[0].cells] == ["Geometric mean", "1.00 ×", "2.00 ×", "0.50 ×"]  # noqa: RUF001 - the page says it so
     other = table(build_report(engines, written=WRITTEN, against="tflm"), "matrix-1")
     assert [cell.text for cell in other.foot[0].cells][1:] == ["1.00 ×", "4.00 ×", "2.00 ×"]  # noqa: RUF001 - the page says it so
+
+
+def test_the_matrix_names_compiler_and_optimisation_of_what_it_is_over(engines):
+    caption = table(build_report(engines, written=WRITTEN), "matrix-1").caption
+    toolchain = engines[0].provenance.toolchain
+    level = next(flag for flag in toolchain.compile_flags if flag.startswith("-O"))
+    assert caption.endswith(f"than reference ({toolchain.name} {toolchain.version} {level})")
+
+
+def test_a_cut_model_is_a_workload_of_its_own_and_its_engines_keep_their_names(run_of):
+    runs = [run_of(w, e, options=o) for e in ("reference", "tflm") for w, o in (("ad01", {}), ("vww01", CUT))]
+    matrix = table(build_report([*runs, run_of("vww01", "reference")], written=WRITTEN), "matrix-1")
+    assert [column.title for column in matrix.columns] == ["Workload", "reference", "tflm"]
+    assert [row.cells[0].text for row in matrix.rows] == ["ad01", "vww01", "vww01 without SOFTMAX"]
 
 
 def test_the_matrix_counts_only_workloads_that_both_engines_ran(engines):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from tinybench.records import Run
 from tinybench.units import show
 
+CUT = "cut"  # an option of the Case that is about its model
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -77,23 +79,32 @@ def subjects(runs: Sequence[Run], prefix: str = "case") -> tuple[Subject, ...]:
     ordered = sorted(
         runs, key=lambda run: (run.case.workload, run.case.target, run.case.engine, run.provenance.started)
     )
-    models = _distinct((run.case.workload, run.case.model_sha256) for run in ordered)
-    options = _distinct((run.case.engine, str(sorted(run.case.options.items()))) for run in ordered)
+    models = _distinct((_workload(run), run.case.model_sha256) for run in ordered)
+    options = _distinct((run.case.engine, str(_engine_options(run))) for run in ordered)
     places = {
         target: _telling([_place(run) for run in ordered if run.case.target == target])
         for target in {run.case.target for run in ordered}
     }
     named = []
     for number, run in enumerate(ordered, start=1):
-        workload, engine, device = run.case.workload, run.case.engine, run.case.target
+        workload, engine, device = _workload(run), run.case.engine, run.case.target
         if models[workload] > 1:
             workload += f" @{run.case.model_sha256[:8]}"
         if options[engine] > 1:
-            engine += "".join(f" {name}={value}" for name, value in sorted(run.case.options.items()))
+            engine += "".join(f" {name}={value}" for name, value in _engine_options(run))
         if telling := [part for part, tells in zip(_place(run), places[device], strict=True) if tells]:
             device += f" ({', '.join(telling)})"
         named.append(Subject(run, f"{prefix}-{number}", workload, engine, device))
     return tuple(named)
+
+
+def _workload(run: Run) -> str:
+    """A cut model is another workload: all engines of a comparison run it."""
+    return run.case.workload + (" without SOFTMAX" if run.case.options.get(CUT) == "softmax" else "")
+
+
+def _engine_options(run: Run) -> list[tuple[str, str]]:
+    return sorted((name, value) for name, value in run.case.options.items() if name != CUT)
 
 
 def _place(run: Run) -> tuple[str, ...]:

@@ -56,9 +56,8 @@ def _table(
     unit = METRICS[measure[0]].unit
     return Table(
         id=table_id,
-        caption=f"{group[0].device}: {lowered(speed.words(measure))}, and how many times fewer than {chosen}"
-        if unit == "1"
-        else f"{group[0].device}: {lowered(speed.words(measure))}, and how many times faster than {chosen}",
+        caption=f"{group[0].device}: {lowered(speed.words(measure))}, and how many times "
+        f"{'fewer' if unit == '1' else 'faster'} than {chosen}{_made_by(group, chosen)}",
         columns=(Column("Workload"), *(Column(engine, unit=unit) for engine in ordered)),
         rows=tuple(rows),
         foot=(
@@ -70,6 +69,17 @@ def _table(
             ),
         ),
     )
+
+
+def _made_by(group: Sequence[Subject], engine: str) -> str:
+    """Compiler and optimisation of what the others are held against: flags alone move it eightfold."""
+    chains = [s.run.provenance.toolchain for s in group if s.engine == engine]
+    made = {
+        " ".join((c.name, c.version, *(flag for flag in c.compile_flags if flag.startswith("-O"))))
+        for c in chains
+        if c is not None
+    }
+    return f" ({' and '.join(sorted(made))})" if made else ""
 
 
 def _cell(value: float | None, ratio: float | None, measure: speed.Measure) -> Cell:
