@@ -137,7 +137,7 @@ class VirtualLink:
 
     def observe_memory(self, chip: ChipMemory, settings: MemorySettings) -> None:
         """Count how the chip's memories serve inferences from now on; slower while it does."""
-        self._powered().observe_memory(chip, settings, self._symbols)
+        self._powered().observe_memory(chip, settings)
 
     def memory_served(self) -> Served:
         """What was counted since `observe_memory`, and stop."""

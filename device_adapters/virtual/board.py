@@ -31,7 +31,7 @@ from device_adapters.virtual.system_control import Identity
 from device_adapters.virtual.table import Gate, PeripheralEntry, VirtualTable
 from device_adapters.virtual.wall_clock import WallClock
 from device_adapters.virtual.wiring import Resettable, Wiring
-from tinybench.errors import DeviceError, LoadError, UsageError
+from tinybench.errors import DeviceError, LoadError, SetupError, UsageError
 from tinybench.target import Target
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ class Board:
         self._sent_before_fault = 0
         self._hook = hook
         self._watches: list[Watch] = []
+        self._inference: int | None = None
         self._observer: MemoryObserver | None = None
         self.core = Core(_core_model(target, table), hook)
         self._waiting = _Waiting(self._skip_a_while)
@@ -247,6 +248,7 @@ class Board:
         invoke = symbols.named(inference) if inference is not None else None
         if invoke is not None:
             operators.setdefault(invoke.start, (invoke.name, BETWEEN_OPERATORS))
+            self._inference = invoke.start
         for address, (name, index) in operators.items():
             watch = Watch(name, address, index)
             self._watches.append(watch)
@@ -282,16 +284,15 @@ class Board:
         """Count from zero."""
         self._hook.reset()
 
-    def observe_memory(self, chip: ChipMemory, settings: MemorySettings, symbols: Symbols) -> None:
-        """Count how the chip's memories serve each call of the engine's invoke, from now on.
+    def observe_memory(self, chip: ChipMemory, settings: MemorySettings) -> None:
+        """Count how the chip's memories serve each inference, from now on.
 
-        Raises DeviceError if the image has no such function, SetupError without a C compiler.
+        Raises SetupError if nothing in the image says what an inference is, or without a C compiler.
         """
-        invoke = symbols.named(INVOKE)
-        if invoke is None:
-            raise DeviceError(f"the image has no function `{INVOKE}` inside which memory could be observed")
+        if self._inference is None:
+            raise SetupError(f"the image has no function `{INVOKE}` inside which memory could be observed")
         self.stop_observing()
-        self._observer = self.core.observe_memory(chip, settings, invoke.start)
+        self._observer = self.core.observe_memory(chip, settings, self._inference)
 
     def memory_served(self) -> Served:
         """What was counted since `observe_memory`, and stop. Raises DeviceError if nobody observed."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinybench.errors import SetupError
 from tinybench.records import METRICS, Measurement
 from tinybench.target import OUTSIDE, CountsEdges, Target
 from tinybench.timing.core import CoreTiming, core_timing, why_not
@@ -41,7 +42,11 @@ def watch(link: object, target: Target) -> Callable[[Path], Estimated]:
         note = f"no estimate: nobody has described the memories of `{target.mcu}`"
         return lambda _: Estimated(notes=(note,))
     settings = settings_of(target, chip)
-    link.observe_memory(chip, settings)
+    try:
+        link.observe_memory(chip, settings)
+    except SetupError as error:
+        note = f"no estimate: {error}"
+        return lambda _: Estimated(notes=(note,))
     return lambda elf: _estimated(link, link, core, chip, settings, target.clock_hz, elf)
 
 

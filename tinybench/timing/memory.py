@@ -225,7 +225,7 @@ class ObservesMemory(Protocol):
     """A link to something that can count how its memories serve the firmware; slower while it does."""
 
     def observe_memory(self, chip: ChipMemory, settings: MemorySettings) -> None:
-        """Count from now on, inside inferences only; caches start empty."""
+        """Count from now on, inside inferences only; caches start empty. Raises SetupError if it cannot."""
 
     def memory_served(self) -> Served:
         """What was counted since `observe_memory`, and stop."""

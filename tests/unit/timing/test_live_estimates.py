@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tinybench.errors import SetupError
 from tinybench.plugins import discover
 from tinybench.target import Target
 from tinybench.timing.core import core_timing
 from tinybench.timing.estimate import Estimate, Models
 from tinybench.timing.live import measurements_of, watch
-from tinybench.timing.memory import chip_of
+from tinybench.timing.memory import ChipMemory, MemorySettings, Served, chip_of
 from tinybench.timing.pipeline import CoreCycles
 from tinybench.timing.validate import error_of
 
@@ -28,6 +29,19 @@ class CountingLink:
 
     def edges(self) -> NothingCounted:
         return NothingCounted()
+
+
+class UnobservableLink:
+    """A link that counts by edge, and could observe memory if its setup were complete."""
+
+    def edges(self) -> NothingCounted:
+        return NothingCounted()
+
+    def observe_memory(self, chip: ChipMemory, settings: MemorySettings) -> None:
+        raise SetupError("simulating caches needs a C compiler, and none was found")
+
+    def memory_served(self) -> Served:
+        raise AssertionError("nothing was observed")
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +67,12 @@ def test_a_link_that_does_not_count_by_edge_has_no_estimate(boards: dict[str, Ta
 def test_a_link_that_does_not_observe_memory_has_no_estimate(boards: dict[str, Target]) -> None:
     (note,) = watch(CountingLink(), boards["nucleo-f746"])(Path("unused.elf")).notes
     assert "memories" in note
+
+
+def test_a_link_that_cannot_observe_memory_says_why_and_the_run_goes_on(boards: dict[str, Target]) -> None:
+    found = watch(UnobservableLink(), boards["nucleo-f746"])(Path("unused.elf"))
+    assert found.measurements == ()
+    assert found.notes == ("no estimate: simulating caches needs a C compiler, and none was found",)
 
 
 def test_a_core_without_a_model_says_why(boards: dict[str, Target]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tinybench.errors import DeviceError, SetupError
 from tinybench.timing.memory import ChipMemory, Counts, MemorySettings, Served, chips, stalls
 
 if TYPE_CHECKING:
@@ -332,6 +333,14 @@ def test_flash_through_art_serves_as_well_as_through_the_caches(build, start, ha
     # Stratify Labs, 2019-05-25: five times slower from flash through AXI with the caches off (STM32F723).
     assert 2 < 1 + slow_axi / instructions < 6
     assert slow_art < slow_axi / 4
+
+
+def test_an_image_without_an_inference_is_not_observed(build, start) -> None:
+    board = start(build("function reset\n  b reset"))
+    with pytest.raises(SetupError, match="tb_engine_invoke"):
+        board.observe_memory(chips()["stm32l4plus"], L4)
+    with pytest.raises(DeviceError, match="nobody observes"):
+        board.memory_served()
 
 
 def test_nothing_outside_the_watched_function_is_counted_and_all_runs_free_again(build, start) -> None:
