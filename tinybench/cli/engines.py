@@ -89,7 +89,7 @@ def _warnings(library: Library) -> list[str]:
     if library.traits.asserts:
         said.append(
             f"`{library.archive.name}` was compiled with asserts, upstream's default: reference kernels take "
-            "over five times as long; build it with BUILD_TYPE=release_with_logs"
+            "four to eight times as long; build it with BUILD_TYPE=release_with_logs"
         )
     if "O0" in library.traits.goals:
         said.append(f"`{library.archive.name}` holds objects that were compiled without optimisation")
