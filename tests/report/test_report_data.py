@@ -236,3 +236,10 @@ def test_too_many_cases_for_one_page_are_said_to_be_left_out(run_of):
     assert len(cases.folds) == 120
     assert "first 120 of 130 cases" in cases.blocks[0].text
     assert len(table(report, "answers-virtual").rows) == 130
+
+
+def test_no_estimate_is_shown_without_its_error(run_of):
+    """In a fold's headline as in the tables."""
+    report = report_of(run_of(measurements=(run_of.estimated("latency", 0.24, 0.06),)))
+    folds = [fold for section in report.sections for fold in section.folds]
+    assert any("estimated ±6 %: 240 ms" in str(fold) for fold in folds)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tinybench.records import Run
 from tinybench.report.material import Material
 from tinybench.report.page import Tone
-from tinybench.report.quantities import in_words
+from tinybench.report.quantities import in_words, kind_badge
 from tinybench.report.sections import changes
 from tinybench.report.sections.failures import of_the_bench
 from tinybench.report.speed import SPEED
@@ -92,9 +92,10 @@ def _speed(run: Run) -> str:
     for metric, kind in SPEED:
         for measurement in run.measurements:
             if (measurement.metric, measurement.kind) == (metric, kind):
-                return (
-                    f"an estimated {in_words(measurement)}" if kind == "estimated" else in_words(measurement)
-                )
+                if kind != "estimated":
+                    return in_words(measurement)
+                error = kind_badge("estimated", measurement).text.removeprefix("estimated ")
+                return f"an estimated {in_words(measurement)} ({error})"
     return ""
 
 

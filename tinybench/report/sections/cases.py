@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tinybench.records import METRICS, Measurement
 from tinybench.report.material import Material
 from tinybench.report.page import Block, Cell, Facts, Fold, Paragraph, Section
-from tinybench.report.quantities import cell
+from tinybench.report.quantities import cell, kind_badge
 from tinybench.report.sections import cost, memory, provenance
 from tinybench.report.sections.answers import DECIDING
 from tinybench.report.subjects import Subject
@@ -79,9 +79,8 @@ def _headline(measurements: Sequence[Measurement]) -> str:
     for metric, kind in order:
         if metric in ("latency", "instructions", "flash", "ram_peak"):
             title = {"ram_peak": "RAM", "latency": "", "flash": "flash"}.get(metric, metric)
-            estimated = "estimated " if kind == "estimated" else ""
             measurement = found[metric, kind]
-            words.append(
-                f"{estimated}{brief(cell(measurement).value or 0, measurement.unit)} {title}".strip()
-            )
+            amount = f"{brief(cell(measurement).value or 0, measurement.unit)} {title}".strip()
+            badge = kind_badge("estimated", measurement).text
+            words.append(f"{badge}: {amount}" if kind == "estimated" else amount)
     return ", ".join(words)
