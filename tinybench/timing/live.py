@@ -41,8 +41,8 @@ def watch(link: object, target: Target) -> Callable[[Path], Estimated]:
     if chip is None or not isinstance(link, ObservesMemory):
         note = f"no estimate: nobody has described the memories of `{target.mcu}`"
         return lambda _: Estimated(notes=(note,))
-    settings = settings_of(target, chip)
     try:
+        settings = settings_of(target, chip)
         link.observe_memory(chip, settings)
     except SetupError as error:
         note = f"no estimate: {error}"

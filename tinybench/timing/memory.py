@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkab
 
 from pydantic import Field, ValidationError, model_validator
 
-from tinybench.errors import UsageError
+from tinybench.errors import SetupError, UsageError
 from tinybench.records import Record
 
 if TYPE_CHECKING:
@@ -298,7 +298,16 @@ def with_leads(served: Served, chip: ChipMemory, instruction_addresses: Iterable
 
 
 def settings_of(target: Target, chip: ChipMemory) -> MemorySettings:
-    """What the board sets: its own, changed by the options that were chosen for it (`target_options.py`)."""
+    """What the board sets: its own, changed by the options that were chosen for it (`target_options.py`).
+
+    A board without the knob `prefetch` leaves it off, as after reset. Raises SetupError if the board does not
+    say how many wait states it sets.
+    """
+    if target.flash_wait_states is None and any(memory.waits for memory in chip.memories):
+        raise SetupError(
+            f"`{target.name}` does not say how many wait states its flash has",
+            hint=f"flash_wait_states = N in the TOML of `{target.name}`",
+        )
     off = frozenset(
         cache.name for cache in chip.caches if cache.knob is not None and target.setting(cache.knob) == "off"
     )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinybench.errors import SetupError
 from tinybench.plugins import discover
 from tinybench.timing.fitting import fitted, fitted_constants, leave_one_out, with_cycles
 from tinybench.timing.memory import (
@@ -136,6 +137,13 @@ def test_a_board_sets_what_its_options_say() -> None:
     assert settings_of(target, L4PLUS) == MemorySettings(wait_states=5, prefetch=True)
     quiet = turned(target, {"prefetch": "off", "data-cache": "off", "wait-states": "8"})
     assert settings_of(quiet, L4PLUS) == MemorySettings(8, prefetch=False, caches_off=frozenset({"data"}))
+
+
+def test_a_board_that_does_not_say_its_wait_states_has_no_settings() -> None:
+    target = discover().target("nucleo-l4r5zi").model_copy(update={"flash_wait_states": None})
+    with pytest.raises(SetupError, match="`nucleo-l4r5zi` does not say how many wait states"):
+        settings_of(target, L4PLUS)
+    assert settings_of(target, chips()["rp2040"]).wait_states == 0  # whose memories have none to set
 
 
 def test_a_fit_is_the_whole_number_of_least_squares_and_leaving_out_takes_it_from_the_others() -> None:
