@@ -14,6 +14,7 @@ from tinybench import toolchain
 from tinybench.build import build
 from tinybench.codegen import cmsis_nn_sources
 from tinybench.codegen.cmsis_nn_sources import BAKENN, find
+from tinybench.engine_options import applied, identifying
 from tinybench.engines.cmsis_nn import CmsisNnEngine
 from tinybench.errors import ModelError, ProtocolError, SetupError, UsageError, WrongDigest
 from tinybench.testing import check_engine
@@ -166,3 +167,13 @@ def test_nothing_of_the_wheel_is_importable(tmp_path):
 def test_an_operator_without_a_kernel_of_arms_runs_in_ours(engine, workload_of, board, tmp_path):
     sources = engine.generate(workload_of("ic01"), board, tmp_path)
     assert sources.version.endswith("; ADD, RESHAPE, SOFTMAX by reference 1")
+
+
+def test_an_option_names_a_checkout_and_wins_over_the_environment(catalogue, checkout, tmp_path):
+    given = applied(catalogue, [f"cmsis-nn.path={checkout}"]).engine("cmsis-nn")
+    assert given.options.path == checkout
+    assert identifying(given) == {}, "where it lies is no part of the question"
+    found = find({"CMSIS_NN_PATH": str(tmp_path)}, CACHE, option=given.options.path)
+    assert found.version.startswith("checkout(sources-")
+    with pytest.raises(UsageError, match=r"`cmsis-nn\.path` names"):
+        find({}, CACHE, option=tmp_path)
