@@ -102,11 +102,11 @@ def cases(plan: Plan) -> Table:
     rows += [
         (
             case.workload.spec.id,
-            "-",
-            "-",
+            case.loaded.elf.engine if case.loaded else "-",
+            case.loaded.device.target.name if case.loaded else "-",
             case.device.id,
             case.workload.model_sha256[:_BUILD_ID_SHOWN],
-            "as flashed",
+            "as it is" if case.loaded else "as flashed",
         )
         for case in plan.flashed
     ]

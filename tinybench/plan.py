@@ -155,6 +155,8 @@ def buildable(
     """
     entries = _entries(selection, catalogue)
     engines = _engines(selection, catalogue)
+    if _elves(selection):
+        raise UsageError(f"`{_elves(selection)[0]}` is built already", hint="tinybench run measures it")
     targets = {target.name: target for target in map(catalogue.target, _devices(selection))}
     for target in targets.values():
         target_options.refuse_without(target, selection.target_options)

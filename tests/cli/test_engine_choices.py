@@ -34,3 +34,9 @@ def test_a_finished_elf_that_is_not_there_is_named(tinybench):
     said = tinybench("run", *KWS, "--engine", "elf:build/firmware.elf")
     assert said.code == 2
     assert "`elf:build/firmware.elf` names no file" in said.err
+
+
+def test_a_finished_elf_is_not_built(tinybench):
+    said = tinybench("build", "--workload", "kws01-mltk", "--device", "nucleo-f746", "--engine", "elf:x.elf")
+    assert said.code == 2
+    assert "`elf:x.elf` is built already" in said.err
