@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tinybench.bench import Built, Checked, Event, Failed, Recorded, Retried, Skipped, Started
 from tinybench.plan import Buildable, FlashedCase, Plan, PlannedCase
-from tinybench.records import Gap, Run
+from tinybench.records import Gap, Measurement, Run
 from tinybench.target import Device, Image
 from tinybench.units import brief, show
 
@@ -175,8 +175,17 @@ def _cost(run: Run) -> tuple[str, str]:
     for metric, words in (("latency", ""), ("instructions", " instructions")):
         found = run.measurement(metric)
         if found is not None:
-            return show(found.samples[0], found.unit) + words, found.kind
+            return show(found.samples[0], found.unit) + words, _kind(found)
     return "-", "-"
+
+
+def _kind(measurement: Measurement) -> str:
+    """The kind of a number; an estimate's with its validated error."""
+    if measurement.kind != "estimated":
+        return measurement.kind
+    if measurement.error is None:
+        return "estimated, not validated"
+    return f"estimated ±{show(measurement.error, '%', 2)}"
 
 
 def _bytes(count: int | None) -> str:
