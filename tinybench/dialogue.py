@@ -28,13 +28,15 @@ class Patience:
     """How long is waited, in seconds.
 
     A reply has `reply_s` plus `slack` times what it should take. `unpredicted_s` is for the first inference,
-    of which nothing is known yet.
+    of which nothing is known yet. `load_s` is for the bytes of an input: the firmware itself says when they
+    stop coming, so that only a dead one is silent.
     """
 
     silence_s: float = 2.0
     handshake_s: float = 15.0
     name_s: float = 3.0
     reply_s: float = 10.0
+    load_s: float = 30.0
     unpredicted_s: float = 120.0
     slack: float = 3.0
 

@@ -301,7 +301,7 @@ class Session:
             reply = self._dialogue.exchange(
                 f"the {len(data)} bytes after `tb bin`",
                 framed,
-                self._patience.reply_s + self._patience.slack * line_s,
+                self._patience.load_s + self._patience.slack * line_s,
             )
             if reply.data == (b"m-load-done",) and not reply.errors and not reply.strays:
                 return
