@@ -12,9 +12,9 @@ from usb.core import USBError
 
 from device_adapters.pyocd_probe import PyocdAdapter, algorithms
 from device_adapters.pyocd_probe.causes import cause_of
-from device_adapters.pyocd_probe.facts import Algorithm, ChipId, ProbeFacts, Sectors
+from device_adapters.pyocd_probe.facts import Algorithm, ChipId, ProbeFacts, Sectors, probe_facts
 from device_adapters.pyocd_probe.process import ProbeProcess
-from tinybench import errors
+from tinybench import errors, plugins
 
 STM32F7 = Algorithm(
     source="stm32f7.c",
@@ -103,6 +103,24 @@ def test_a_flash_algorithm_is_what_pyocd_reads(tmp_path: Path) -> None:
     before = flm.stat().st_mtime_ns
     assert algorithms.build(STM32F7, tmp_path) == flm
     assert flm.stat().st_mtime_ns == before
+
+
+OURS = sorted(
+    name for name, found in plugins.discover().targets.items() if (found.part.probe or {}).get("algorithm")
+)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_algorithm_of_a_board_covers_its_flash_and_keeps_no_data(name: str, tmp_path: Path) -> None:
+    target = plugins.discover().target(name)
+    facts = probe_facts(target)
+    assert facts is not None
+    assert facts.algorithm is not None
+    flash = target.region_for("text")
+    read = PackFlashAlgo(str(algorithms.build(facts.algorithm, tmp_path)))
+    assert (read.flash_start, read.flash_size) == (flash.origin, flash.size)
+    assert {"Init", "UnInit", "EraseSector", "ProgramPage"} <= read.symbols.keys()
+    assert read.rw_size == read.zi_size == 0
 
 
 def test_another_layout_is_another_algorithm(tmp_path: Path) -> None:
