@@ -1,4 +1,6 @@
-"""The reference engine: every operator in portable C11, bit-exact with TensorFlow Lite Micro's int8 kernels.
+"""The reference engine: every operator in portable C11, bit-exact with TensorFlow Lite Micro's kernels.
+
+int8, int16 (with int8 weights) and float32.
 
 The graph walk is tinybench/codegen/graph_walk.py, the kernels are tinybench/firmware/kernels.
 """
@@ -16,7 +18,7 @@ from tinybench.model import Model
 from tinybench.target import Target
 from tinybench.workload import Workload
 
-VERSION = "1"
+VERSION = "2"
 
 
 @dataclass(frozen=True)

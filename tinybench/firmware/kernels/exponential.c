@@ -1,4 +1,4 @@
-/* exp and tanh of a float, by way of doubles. */
+/* exp of a float, by way of doubles. */
 #include "tb_float32.h"
 
 enum { STEPS = 32, DOUBLE_BIAS = 1023, DOUBLE_FRACTION_BITS = 52 };
@@ -46,23 +46,4 @@ float tb_exponential(float x) {
         return 0;
     }
     return x == x ? (float)exponential(x) : x;
-}
-
-/* Around 0 a continued fraction, elsewhere 1 - 2 / (exp(2x) + 1); from 9.02 on a float is 1. */
-static float hyperbolic_tangent(float x) {
-    const double magnitude = x < 0 ? -(double)x : x;
-    double result = 1;
-    if (magnitude < 0.3) {
-        const double s = magnitude * magnitude;
-        result = magnitude * (10395 + s * (1260 + s * 21)) / (10395 + s * (4725 + s * (210 + s)));
-    } else if (magnitude < 9.02) {
-        result = 1 - 2 / (exponential(2 * magnitude) + 1);
-    }
-    return x == x ? (float)(x < 0 ? -result : result) : x;
-}
-
-void tb_tanh_f32(int32_t size, const float *input, float *output) {
-    for (int32_t i = 0; i < size; ++i) {
-        output[i] = hyperbolic_tangent(input[i]);
-    }
 }

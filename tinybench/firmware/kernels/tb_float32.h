@@ -48,7 +48,6 @@ void tb_bound_f32(float lowest, float highest, int32_t size, const float *input,
 void tb_leaky_relu_f32(float slope, int32_t size, const float *input, float *output);
 void tb_hard_swish_f32(int32_t size, const float *input, float *output);
 void tb_logistic_f32(int32_t size, const float *input, float *output);
-void tb_tanh_f32(int32_t size, const float *input, float *output);
 
 typedef struct {
     int32_t rows, channels;
