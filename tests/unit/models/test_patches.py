@@ -178,7 +178,9 @@ def test_a_finer_grid_needs_no_more_memory_and_no_less_work(chain, rows, columns
             assert live <= coarse.live_bytes(whole_input=whole_input)
             assert fine.bytes(whole_input=whole_input) >= live
         whole = Patches(stage, stage.cut(0, 1), stage.cut(1, 1))
-        assert fine.macs >= coarse.macs >= whole.macs
+        # Windows that leave gaps between them are the exception: patches do not compute what lies there.
+        if all(step <= size for layer in chain.layers for size, step in zip(*layer[:2], strict=True)):
+            assert fine.macs >= coarse.macs >= whole.macs
         assert whole.macs <= total_macs(model)  # windows may leave out what lies behind the last of them
 
 
