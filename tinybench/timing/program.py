@@ -164,7 +164,7 @@ class ImageProgram:
         return known
 
     def _decode(self, address: int, size: int) -> Iterable[Instruction]:
-        code = self._bytes(address, size)
+        code = self.code(address, size)
         if not code:
             return
         then: list[bool] = []
@@ -177,7 +177,8 @@ class ImageProgram:
                 then = [True] * (len(word) - 1)
             yield Instruction(at, shape, _literal(at, shape, operands))
 
-    def _bytes(self, address: int, size: int) -> bytes:
+    def code(self, address: int, size: int) -> bytes:
+        """The bytes at an address, or none if they are not stored in the image."""
         for start, data in self._segments:
             if start <= address and address + size <= start + len(data):
                 return data[address - start : address - start + size]
