@@ -6,21 +6,18 @@ Standard input and output of the child are the line; leaving ends the child, wha
 from __future__ import annotations
 
 import platform
-import queue
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO
 
+from device_adapters.child_link import ChildLink
 from tinybench.errors import LinkClosed, LinkTimeout, LoadError
 from tinybench.target import Device, Image, Link, Target
 
-_READ_BYTES = 65536
-_END_S = 5.0
+_START_S = 60.0
 
 
 class HostAdapter:
@@ -42,8 +39,9 @@ class HostAdapter:
             raise LoadError(f"`{image.elf}` is no program for `{device.id}`")
         words = [sys.executable, "-m", "tinybench.host_program", str(image.elf), image.build_id]
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as child:
-            link = HostLink(child)
+            link = ChildLink(child, "the program on this computer")
             try:
+                _start(link)
                 yield link
             finally:
                 link.close()
@@ -52,64 +50,14 @@ class HostAdapter:
 ADAPTERS = (HostAdapter(),)
 
 
-class HostLink:
-    """The host's end of a child's standard input and output.
-
-    A thread reads: pipes have no deadlines on every system.
-    """
-
-    def __init__(self, child: subprocess.Popen[bytes]) -> None:
-        self._child = child
-        self._said: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._ended = False
-        assert child.stdout is not None
-        self._reader = threading.Thread(target=_drain, args=(child.stdout, self._said), daemon=True)
-        self._reader.start()
-
-    def write(self, data: bytes) -> None:
-        """Send all of `data`; LinkClosed if the child is gone."""
-        if self._ended or self._child.stdin is None:
-            raise LinkClosed("the program on this computer was ended")
-        try:
-            self._child.stdin.write(data)
-            self._child.stdin.flush()
-        except OSError as error:
-            raise self._gone() from error
-
-    def read(self, within_s: float) -> bytes:
-        """What the child said, at least one byte; LinkTimeout, or LinkClosed if it is gone."""
-        if self._ended:
-            raise LinkClosed("the program on this computer was ended")
-        try:
-            said = self._said.get(timeout=within_s) if within_s > 0 else self._said.get_nowait()
-        except queue.Empty:
-            raise LinkTimeout(f"the program on this computer said nothing within {within_s:g} s") from None
-        if not said:
-            self._said.put(b"")
-            raise self._gone()
-        return said
-
-    def close(self) -> None:
-        """End the child; twice is once."""
-        self._ended = True
-        if self._child.stdin is not None:
-            with suppress(OSError):
-                self._child.stdin.close()
-        self._child.kill()
-        self._child.wait(_END_S)
-        self._reader.join(_END_S)
-
-    def _gone(self) -> LinkClosed:
-        code = self._child.poll()
-        return LinkClosed(f"the program on this computer has ended with code `{code}`")
-
-
-def _drain(stream: IO[bytes], said: queue.SimpleQueue[bytes]) -> None:
-    """Everything the child says, and then nothing: its end."""
-    with suppress(OSError, ValueError):
-        while data := stream.read(_READ_BYTES):
-            said.put(data)
-    said.put(b"")
+def _start(link: ChildLink) -> None:
+    """Until the program says something, or not: a mute one is the session's to judge."""
+    try:
+        link.await_start(_START_S)
+    except LinkTimeout:
+        return
+    except LinkClosed as gone:
+        raise LoadError(f"the program of this computer does not start: {gone.message}") from gone
 
 
 def _details() -> Mapping[str, str]:

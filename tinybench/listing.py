@@ -74,7 +74,7 @@ def _reached(target: Target) -> str:
     """How a board of this type can be had: through a probe, or as a virtual twin; or if it is no board."""
     if target.core.name == "host":
         return "always there"
-    ways = [("probe", target.probe), ("--simulate", target.virtual)]
+    ways = [("probe", target.probe), ("--simulate", target.virtual or target.qemu)]
     return ", ".join(way for way, table in ways if table is not None) or "serial port"
 
 

@@ -96,7 +96,7 @@ class Knob(Record):
 class Target(Record):
     """A type of thing that firmware is compiled for, written down in one TOML file.
 
-    `virtual` and `probe` belong to the adapters of the same name: each validates its own table.
+    `virtual`, `probe` and `qemu` belong to the adapters of these names: each validates its own table.
     """
 
     name: str
@@ -116,6 +116,7 @@ class Target(Record):
     )
     virtual: dict[str, Any] | None = None
     probe: dict[str, Any] | None = None
+    qemu: dict[str, Any] | None = None
     folder: Path = Field(exclude=True, description="where the TOML was found; its C files lie beside it")
 
     @model_validator(mode="after")

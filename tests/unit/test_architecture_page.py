@@ -24,9 +24,11 @@ def test_every_module_has_its_sentence_and_every_sentence_its_module() -> None:
         "tinybench/making",
         "tinybench/codegen",
         "tinybench/results",
+        "tinybench/timing",
         "device_adapters",
     )
     ours = set().union(*map(parts, packages))
     assert ours - named == set()
-    folders = {f"{path.name}/" for pattern in ("*/*", "tinybench/firmware/*") for path in ROOT.glob(pattern)}
+    patterns = ("*/*", "tinybench/firmware/*", "tinybench/timing/*")
+    folders = {f"{path.name}/" for pattern in patterns for path in ROOT.glob(pattern)}
     assert named - ours - folders == set()
