@@ -24,8 +24,8 @@ from tinybench.plugins import discover
 from tinybench.session import Session
 
 CORES = ("mps2-an385", "mps2-an386", "mps2-an500")
-WORKLOADS = "kws01-mltk,ad01-mltk,ic01-mltk,hello-world,unet,resnet,vww01-synthetic"
-ENGINES = "reference,reference-dsp,cmsis-nn"
+WORKLOADS = "kws01-mltk,ad01-mltk,ic01-mltk,unet,resnet8-plain,vww01-synthetic,fcnn-10x10,wearable-activity"
+ENGINES = "reference,reference-dsp,cmsis-nn,bakenn-portable"
 
 
 def counted(adapter, target, workload, image):
