@@ -230,7 +230,7 @@ def _counted(  # noqa: PLR0917 - what `clean` was given, and the notes so far
         if watched is not None:
             estimated = watched(image.elf)
         checks.append(judge(golden, session.output(), allowed=allowed, classes=names_classes(workload)))
-        counts.append(_of_one_inference(profile))
+        counts.append(one_inference(profile))
         profiles.append(profile)
     functions = profiles[0].inference or profiles[0].functions
     return Clean(
@@ -250,7 +250,8 @@ def _counted(  # noqa: PLR0917 - what `clean` was given, and the notes so far
     )
 
 
-def _of_one_inference(profile: ExecutionProfile) -> int:
+def one_inference(profile: ExecutionProfile) -> int:
+    """Instructions of the one inference in a profile. Raises ProtocolError if there was none, or several."""
     counts = [i.instructions for i in profile.invocations if i.symbol == INVOKE]
     if len(counts) != 1:
         raise ProtocolError(f"one inference was asked for and `{len(counts)}` were counted")
@@ -280,7 +281,7 @@ def instrumented(
         session.infer(1, 0)
         link.reset_profile()
         session.infer(1, 0)
-        cost: float | None = _of_one_inference(link.profile())
+        cost: float | None = one_inference(link.profile())
         hz = None
     elif device.simulated:
         session.infer(1, 0)

@@ -24,6 +24,7 @@ def test_every_module_has_its_sentence_and_every_sentence_its_module() -> None:
         "tinybench/making",
         "tinybench/codegen",
         "tinybench/results",
+        "tinybench/profile",
         "tinybench/timing",
         "device_adapters",
     )

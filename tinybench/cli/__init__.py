@@ -4,7 +4,7 @@
 commands themselves, registered by being imported.
 """
 
-from tinybench.cli import analyzing, engines, looking, making, pipelines, results, running, timing
+from tinybench.cli import analyzing, engines, looking, making, pipelines, profiling, results, running, timing
 from tinybench.cli.app import app, main
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "main",
     "making",
     "pipelines",
+    "profiling",
     "results",
     "running",
     "timing",

@@ -18,9 +18,10 @@ from tinybench.timing.validate import error_of
 
 @dataclass(frozen=True)
 class Estimated:
-    """An estimate as measurements, with its operators' cycles by index; or why there is none, as a note."""
+    """An estimate as measurements, and how memory served it; or why there is none, as a note."""
 
     answer: Estimate | None = None
+    waits: Waits | None = None
     measurements: tuple[Measurement, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -62,7 +63,7 @@ def _estimated(  # noqa: PLR0917 - what `watch` found out, once
     waits = Waits(chip, settings, memory.memory_served())
     edges = [edge for edge in counts.edges().edges if edge.operator != OUTSIDE]
     answer = estimate(read_program(elf), edges, core, waits)
-    return Estimated(answer, measurements_of(answer, clock_hz))
+    return Estimated(answer, waits, measurements_of(answer, clock_hz))
 
 
 def measurements_of(answer: Estimate, clock_hz: int) -> tuple[Measurement, ...]:

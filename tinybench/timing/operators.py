@@ -27,14 +27,35 @@ def by_operator(
     What a memory's port cost is shared out by where its misses happened, and a missed address by how often
     each operator ran it; stores, whose places are not counted, like the core's own cycles.
     """
-    shares = _Places(program, edges, served, chip)
     found = defaultdict(float, core.operators)
-    for (memory, cause), cycles in stalls.by_cause.items():
-        weights = shares.of(memory, cause) or core.operators
-        total = sum(weights.values())
-        for operator, weight in weights.items():
-            found[operator] += cycles * weight / total if total else 0.0
+    shared = waiting_by_operator(
+        stalls, core.operators, served=served, chip=chip, program=program, edges=edges
+    )
+    for waits in shared.values():
+        for operator, cycles in waits.items():
+            found[operator] += cycles
     return dict(sorted(found.items()))
+
+
+def waiting_by_operator(
+    stalls: Stalls,
+    otherwise: Mapping[int, float],
+    *,
+    served: Served,
+    chip: ChipMemory,
+    program: Program,
+    edges: Iterable[CountedEdge],
+) -> dict[tuple[str, str], dict[int, float]]:
+    """Cycles that each operator waits, by memory and cause; `otherwise` shares out what has no places."""
+    shares = _Places(program, edges, served, chip)
+    found = {}
+    for (memory, cause), cycles in stalls.by_cause.items():
+        weights = shares.of(memory, cause) or otherwise
+        total = sum(weights.values())
+        found[memory, cause] = {
+            operator: cycles * weight / total if total else 0.0 for operator, weight in weights.items()
+        }
+    return found
 
 
 class _Places:

@@ -74,6 +74,14 @@ def core_cycles(
     return CoreCycles(total + lost, instructions, named, dict(sorted(operators.items())))
 
 
+def mispredicted(program: Program, edges: Iterable[CountedEdge], core: CoreTiming) -> dict[int, float]:
+    """Cycles lost to wrong predictions, by the edges' operators; none for a core that does not predict."""
+    branches = _Branches()
+    for edge in edges:
+        branches.saw(edge)
+    return branches.mispredicted(program, core)
+
+
 class _Branches:
     """Where each block went next, by operator."""
 
