@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tinybench.profile.flame import label, title
-from tinybench.profile.loops import Line, Loop
+from tinybench.profile.loops import Loop
 from tinybench.profile.profile import Profile
 from tinybench.units import brief, show, show_change
 
@@ -131,14 +131,16 @@ def loop_title(profile: Profile, loop: Loop) -> str:
 def loop_lines(loop: Loop) -> tuple[tuple[str, ...], _Rows]:
     """Head and rows: each instruction with its executions and cycles; of a long loop the dearest ones."""
     rows = []
-    shown = sorted(loop.lines, key=lambda line: (-_cost(line), line.address))[:_MOST_LINES]
+    timed = bool(loop.reasons)
+    costs = {line.address: sum(line.reasons.values()) if timed else line.runs for line in loop.lines}
+    shown = sorted(loop.lines, key=lambda line: (-costs[line.address], line.address))[:_MOST_LINES]
     for line in sorted(shown, key=lambda line: line.address):
         beside = {why: spent / line.runs for why, spent in line.reasons.items() if why != "issue"}
         rows.append(
             (
                 f"{line.address:#010x}",
                 show(line.runs, "1"),
-                f"{_cost(line) / line.runs:.2f}" if line.reasons else "",
+                f"{costs[line.address] / line.runs:.2f}" if timed else "",
                 line.text,
                 ", ".join(
                     f"{why} {each:.2f}" for why, each in _largest(beside) if each >= _WORTH_SAYING_EACH
@@ -152,10 +154,6 @@ def left_out(loop: Loop) -> str:
     """How many instructions of a long loop are not shown; empty if all are."""
     more = len(loop.lines) - _MOST_LINES
     return f"and {more} cheaper instructions" if more > 0 else ""
-
-
-def _cost(line: Line) -> float:
-    return sum(line.reasons.values()) or line.runs
 
 
 def waits(reasons: Mapping[str, float], most: int = _MOST_REASONS) -> str:

@@ -114,20 +114,18 @@ def _price(program: Program, edges: Sequence[CountedEdge], timed: Timed, reasons
 
 
 def _mispredict(program: Program, edges: Iterable[CountedEdge], timed: Timed, reasons: _Reasons) -> None:
-    """Wrong predictions, at the branch that was predicted, in the operators that went on from it."""
+    """Wrong predictions, at the branch that was predicted; where it is no part of this, where it went on."""
     labels = _Labels()
     relabelled = []
     for edge in edges:
         source = _Block(edge.source.address, edge.source.size)
         block = program.block(*source) if source.size else ()
-        if block:
-            label = labels.of(Place(edge.operator, block[-1].address))
-            relabelled.append(_Edge(label, source, _Block(edge.to.address, edge.to.size), edge.runs))
+        branch = Place(edge.operator, block[-1].address) if block else None
+        place = branch if branch in reasons else Place(edge.operator, edge.to.address)
+        to = _Block(edge.to.address, edge.to.size)
+        relabelled.append(_Edge(labels.of(place), source, to, edge.runs))
     for label, cycles in mispredicted(program, relabelled, timed.core).items():
-        place = labels.place(label)
-        # A branch out of an operator is predicted there and goes on outside: it is booked where it is known.
-        known = place if place in reasons else next(p for p in reasons if p.address == place.address)
-        reasons[known][MISPREDICTED] += cycles
+        reasons[labels.place(label)][MISPREDICTED] += cycles
 
 
 def _wait(singles: _Singles, runs: Mapping[Place, int], timed: Timed, reasons: _Reasons) -> None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from tinybench import bench, measure
 from tinybench.bench import Bench
-from tinybench.errors import ClockSuspect, MeasurementError, UsageError
+from tinybench.errors import MeasurementError, UsageError
 from tinybench.links import Deadline
 from tinybench.plan import PlannedCase
 from tinybench.profile import counting
@@ -28,6 +28,7 @@ from tinybench.timing.core import core_timing
 from tinybench.timing.program import read_program
 
 LARGEST_SUM_ERROR = 0.005
+_DIGITS = 9  # counts are exact; the rest is the rounding of sums of floats
 R = TypeVar("R")
 
 
@@ -55,7 +56,9 @@ def take(case: PlannedCase, tools: Bench, *, loops: int) -> Profile:
     if not clean.operators and not case.device.simulated:
         raise UsageError(
             f"`{engine.name}` runs a model inside one function: `{case.device.id}` cannot time its operators",
-            hint=f"its functions can be counted: tinybench profile --device {target.name} --simulate",
+            hint="tinybench list engines"
+            if target.virtual is None
+            else f"its functions can be counted: tinybench profile --device {target.name} --simulate",
         )
     marked = tools.build(case.workload, engine, target, "instrumented")
     way = _by_counting if case.device.simulated else _by_clock
@@ -157,7 +160,6 @@ def _counted(case: PlannedCase, image: Image, link: Link, session: Session, loop
                 FunctionShare(name=name, operator=None, instructions=count, cycles=None)
                 for name, count in sorted(profile.inference.items(), key=lambda item: (-item[1], item[0]))
             ),
-            notes=("neither loops nor cycles: this simulator does not count by edge",),
         )
     whole = replace(taken.whole, instructions=instructions)
     whole = replace(whole, sum_error=_sum_error(whole, taken.operators))
@@ -199,7 +201,7 @@ def _sum_error(whole: Whole, operators: Sequence[OperatorShare]) -> float:
         (whole.cycles, sum(operator.cycles or 0.0 for operator in operators)),
     )
     errors = [total / known - 1 for known, total in pairs if known]
-    return max(errors, key=abs, default=0.0)
+    return round(max(errors, key=abs, default=0.0), _DIGITS)
 
 
 def _nothing_known() -> Whole:
@@ -231,7 +233,7 @@ def _plain_operators(
 def _counted_markers(case: PlannedCase, link: Link, session: Session) -> tuple[int, Mapping[int, int]]:
     """Instructions of one inference of the instrumented image; those between each operator's two markers.
 
-    The latter only where the device's clock counts what the core executes.
+    The latter only on our virtual boards, whose cycle counter counts what the core executes.
     """
     assert isinstance(link, CountsInstructions), "the clean image ran on a link that counts"
     session.load(case.workload.goldens[0].data)
@@ -240,12 +242,9 @@ def _counted_markers(case: PlannedCase, link: Link, session: Session) -> tuple[i
     session.infer(1, 0)
     instructions = measure.one_inference(link.profile())
     _judge(case, session)
-    ticks = {layer.index: layer.ticks for layer in session.layers()}
-    try:
-        counts = session.clock().hz == case.target.clock_hz
-    except ClockSuspect:  # as in QEMU, whose cycle counter stands still
-        counts = False
-    return instructions, ticks if counts else {}
+    if not isinstance(link, CountsEdges) or session.clock().hz != case.target.clock_hz:
+        return instructions, {}
+    return instructions, {layer.index: layer.ticks for layer in session.layers()}
 
 
 # --- a device with a clock ---
