@@ -120,8 +120,9 @@ def _mispredict(program: Program, edges: Iterable[CountedEdge], timed: Timed, re
     for edge in edges:
         source = _Block(edge.source.address, edge.source.size)
         block = program.block(*source) if source.size else ()
-        branch = Place(edge.operator, block[-1].address) if block else None
-        place = branch if branch in reasons else Place(edge.operator, edge.to.address)
+        place = Place(edge.operator, block[-1].address if block else edge.to.address)
+        if place not in reasons:
+            place = Place(edge.operator, edge.to.address)
         to = _Block(edge.to.address, edge.to.size)
         relabelled.append(_Edge(labels.of(place), source, to, edge.runs))
     for label, cycles in mispredicted(program, relabelled, timed.core).items():

@@ -103,7 +103,7 @@ def _notes(case: PlannedCase, image: Image) -> tuple[str, ...]:
 
 def _opened(case: PlannedCase, image: Image, tools: Bench, work: Callable[[Link, Session], R]) -> R:
     limit = Deadline.after(tools.timeout_s, tools.clock)
-    with bench.opened(case, image, tools, limit=limit, run_id=tools.new_id(tools.now())) as (link, session):
+    with bench.opened(case, image, tools, limit=limit) as (link, session):
         return work(link, session)
 
 
@@ -201,7 +201,8 @@ def _sum_error(whole: Whole, operators: Sequence[OperatorShare]) -> float:
         (whole.cycles, sum(operator.cycles or 0.0 for operator in operators)),
     )
     errors = [total / known - 1 for known, total in pairs if known]
-    return round(max(errors, key=abs, default=0.0), _DIGITS)
+    largest: float = max(errors, key=abs, default=0.0)
+    return round(largest, _DIGITS)
 
 
 def _nothing_known() -> Whole:
