@@ -49,6 +49,7 @@ class Clean:
     cost_unit: Literal["instructions", "s"]
     functions: tuple[FunctionCost, ...] = ()
     operator_instructions: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    operator_estimates: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
     simulator: str | None = None
     simulated_wall_s: float | None = None
     notes: tuple[str, ...] = ()
@@ -244,6 +245,7 @@ def _counted(  # noqa: PLR0917 - what `clean` was given, and the notes so far
             if count
         ),
         operator_instructions=profiles[0].operators,
+        operator_estimates=estimated.answer.operators if estimated.answer is not None else {},
         simulator=link.simulator,
         simulated_wall_s=statistics.median(walls_s),
         notes=(*notes, *estimated.notes),
@@ -328,8 +330,9 @@ def operator_costs(
 ) -> tuple[OperatorCost, ...]:
     """Each operator with its work and its cost.
 
-    Instructions come from the clean image where they are counted; cycles from the instrumented one where its
-    ticks are the core's. Multiply-accumulates are known where the engine runs the model's own operators.
+    Instructions, and an estimate's cycles, come from the clean image where they are counted; cycles from the
+    instrumented one where its ticks are the core's. Multiply-accumulates are known where the engine runs the
+    model's own operators.
     """
     names = image.operators
     same = len(names) == len(workload.model.operators)
@@ -343,6 +346,9 @@ def operator_costs(
             macs=macs(workload.model, workload.model.operators[index]) if same else 0,
             instructions=clean_.operator_instructions.get(index),
             cycles=ticks.get(index),
+            estimated_cycles=round(clean_.operator_estimates[index])
+            if index in clean_.operator_estimates
+            else None,
         )
         for index, name in enumerate(names)
     )

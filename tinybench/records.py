@@ -165,6 +165,9 @@ class OperatorCost(Record):
     macs: int
     instructions: int | None = None
     cycles: int | None = None
+    estimated_cycles: int | None = Field(
+        default=None, ge=0, description="its part of the estimate that is the measurement `cycles`"
+    )
 
 
 class FunctionCost(Record):

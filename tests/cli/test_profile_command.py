@@ -41,6 +41,17 @@ def test_operators_functions_and_loops_are_parts_of_one_whole(tinybench: Command
     assert "mla" in " ".join(line["text"] for line in profile["loops"][0]["lines"])
 
 
+def test_a_run_records_the_same_operators(tinybench: Command) -> None:
+    said = tinybench("run", *KWS[1:], "--json")
+    assert said.code == 0, said.err
+    (run,) = said.json["runs"]
+    operators = [operator for operator in profiled(tinybench)["operators"] if operator["index"] is not None]
+    assert [o["instructions"] for o in run["operators"]] == [o["instructions"] for o in operators]
+    assert [o["estimated_cycles"] for o in run["operators"]] == [
+        pytest.approx(operator["cycles"], abs=1) for operator in operators
+    ]
+
+
 def test_the_markers_of_the_instrumented_image_agree_with_the_clean_one(tinybench: Command) -> None:
     profile = profiled(tinybench)
     assert 0 < profile["whole"]["probe_effect"] < 0.001

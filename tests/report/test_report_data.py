@@ -196,6 +196,20 @@ def test_operators_and_functions_add_up(run_of):
     assert total == sum(function.instructions for function in run.functions)
 
 
+def test_estimated_cycles_of_operators_stand_beside_what_was_counted(run_of):
+    run = run_of()
+    assert "Cycles" not in [column.title for column in table(report_of(run), "case-1-operators").columns]
+    operators = tuple(o.model_copy(update={"estimated_cycles": 2 * o.instructions}) for o in run.operators)
+    estimate = run_of.estimated("cycles", 2 * sum(o.instructions for o in operators), 0.061, "1")
+    run = run.model_copy(update={"operators": operators, "measurements": (*run.measurements, estimate)})
+    found = table(report_of(run), "case-1-operators")
+    assert found.columns[-2].badge.text == "estimated ±6.1 %"
+    assert [cell.value for cell in column(found, "Cycles")] == [o.estimated_cycles for o in operators]
+    rates = column(found, "MACs per cycle")
+    assert rates[0].value == operators[0].macs / operators[0].estimated_cycles
+    assert len(found.foot[0].cells) == len(found.columns)
+
+
 def test_sections_add_up_to_the_flash(run_of):
     sections = table(report_of(run_of()), "case-1-sections")
     assert sections.foot[0].cells[3].text == "333,288 B"

@@ -33,6 +33,12 @@ def _operators(subject: Subject) -> Table:
             Column("Share", unit="%"),
             Column(f"{unit.capitalize()} per MAC", unit="1"),
         ]
+    estimated = sum(operator.estimated_cycles or 0 for operator in operators)
+    if estimated:
+        columns += [
+            Column("Cycles", unit="1", badge=kind_badge("estimated", subject.run.measurement("cycles"))),
+            Column("MACs per cycle", unit="1"),
+        ]
     rows = []
     for operator in operators:
         cells = [_count(operator.index), Cell(operator.name), _count(operator.macs)]
@@ -47,11 +53,14 @@ def _operators(subject: Subject) -> Table:
             ]
         elif total:
             cells += [EMPTY] * 3
+        cells += _estimate(operator) if estimated else []
         rows.append(Row(tuple(cells)))
     macs = sum(operator.macs for operator in operators)
     foot = [Cell("All"), Cell(""), _count(macs)]
     if total:
         foot += [_count(total), Cell(""), Cell(show_rate(total / macs)) if macs else EMPTY]
+    if estimated:
+        foot += [_count(estimated), Cell(show_rate(macs / estimated))]
     return Table(
         id=f"{subject.id}-operators",
         caption="Operators, in the order of execution",
@@ -59,6 +68,15 @@ def _operators(subject: Subject) -> Table:
         rows=tuple(rows),
         foot=(Row(tuple(foot)),),
     )
+
+
+def _estimate(operator: OperatorCost) -> list[Cell]:
+    """Estimated cycles, and how many multiply-accumulates each of them does."""
+    cycles = operator.estimated_cycles
+    if cycles is None:
+        return [EMPTY, EMPTY]
+    rate = operator.macs / cycles if cycles and operator.macs else None
+    return [_count(cycles), EMPTY if rate is None else Cell(show_rate(rate), value=rate)]
 
 
 def spent_in(operators: tuple[OperatorCost, ...]) -> str:
