@@ -140,6 +140,7 @@ class Board:
             polled=self._polled,
             line=self.line,
             flash=self.core.flash,
+            memory=self.core.space,
         )
         self.core.system.refuse = self._refuse
         self.core.exceptions.on_fault = self._faulted

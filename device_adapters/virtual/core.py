@@ -1,8 +1,8 @@
 """A Cortex-M core on Unicorn.
 
 The core runs in slices: `run` returns a `Stop`, never a closed loop, so that a link, a debugger or a test can
-sit on top. Time is the number of executed instructions, plus what was slept away. WFE does not sleep, which
-the architecture allows.
+sit on top. Time is the number of executed instructions, plus what was slept away. WFE sleeps until a device
+changes by itself, which may be earlier than on silicon: the architecture allows WFE to wake for no reason.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _EXCP_SVC, _EXCP_DATA_ABORT, _EXCP_BKPT, _EXCP_RETURN, _EXCP_NOCP = (
     17,
 )  # Unicorn's numbers of exceptions
 _DIVISION_BY_ZERO = 1000  # ours: no exception of Unicorn has this number
-_WFI = 0xBF30
+_YIELD, _WFE, _WFI, _SEV = 0xBF10, 0xBF20, 0xBF30, 0xBF40
 _DIV_0_TRP = 1 << 4
 _SLEEPONEXIT = 1 << 1
 _LONGEST_BLOCK_BYTES = 1024
@@ -122,6 +122,7 @@ class Core:
         self._spun = 0
         self._running = self._asleep = self._asked = False
         self._trap: tuple[int, int] | None = None
+        self._began = (0, 0)  # where the latest emulation began, and what had been executed
 
     # --- time ---
 
@@ -337,6 +338,7 @@ class Core:
         if not self.registers.in_thumb_state:
             self._trap = -self._u.UC_ERR_INSN_INVALID, pc
             return
+        self._began = pc, self._hook.executed
         self._running = True
         self.flash.between_slices()
         try:
@@ -381,7 +383,24 @@ class Core:
             self.exceptions.fault(*((sc.MEM_MANAGE, 1 << 0) if never else (sc.BUS_FAULT, 1 << 8)))
         else:
             self._hook.truncate(pc)
-            self._take_fault(number, pc)
+            if not (number == -self._u.UC_ERR_INSN_INVALID and self._is_behind_hint(pc)):
+                self._take_fault(number, pc)
+            elif self._halfword(pc - 2) == _WFE:
+                self._wait_for_event(pc)
+
+    def _is_behind_hint(self, pc: int) -> bool:
+        """Unicorn leaves WFE and YIELD as it leaves an invalid instruction, but with the PC behind them."""
+        return self._halfword(pc - 2) in (_YIELD, _WFE) and (pc, self._hook.executed) != self._began
+
+    def _wait_for_event(self, pc: int) -> None:
+        """WFE: go on if there was an event since the last one, else when a device changes (B1.5.18).
+
+        SEV leaves no trace in Unicorn; it is seen where it stands right before, as in SEV, WFE, WFE.
+        """
+        if self.exceptions.event or self._halfword(pc - 4) == _SEV:
+            self.exceptions.event = False
+        else:
+            self._sleep()
 
     def _take_fault(self, number: int, pc: int) -> None:
         fault = self.exceptions.fault

@@ -43,7 +43,8 @@ class Fault:
 class Exceptions:
     """Exception entry, return and escalation; called between instructions only.
 
-    `last_fault` is the latest since reset, `first_fault` the one whose handler took the others.
+    `last_fault` is the latest since reset, `first_fault` the one whose handler took the others; `event` is
+    the event register that WFE clears (B1.5.18).
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Exceptions:
         """As after reset: nothing taken, nothing lost."""
         self.locked_up = False
         self.catching = False
+        self.event = False
         self.last_fault: Fault | None = None
         self.first_fault: Fault | None = None
 
@@ -140,6 +142,7 @@ class Exceptions:
         registers.write_xpsr(psr & 0xF80F0000 | THUMB_BIT | exception)
         registers.write("control", registers.read("control") & ~_CONTROL_FPCA)
         self._system.activate(exception)
+        self.event = True
         self._hook.break_chain()
         self.catching = exception in self.caught
         self._go_to_vector(exception)
@@ -162,6 +165,7 @@ class Exceptions:
             if system.active[-1] != sc.NMI:
                 registers.write("faultmask", 0)
             system.deactivate(system.active[-1])
+        self.event = True
         if not legal:
             self.fault(sc.USAGE_FAULT, 1 << 18)  # INVPC
             return

@@ -145,6 +145,23 @@ class AddressSpace:
         if memory.permissions & Permission.EXEC:
             self.discard_code(address, address + len(data))
 
+    def read_ram(self, address: int, size: int) -> bytes:
+        """Bytes as a DMA controller reads them. Raises BusError outside RAM."""
+        return bytes(self._uc.mem_read(self._ram(address, size), size))
+
+    def write_ram(self, address: int, data: bytes) -> None:
+        """Store bytes as a DMA controller does, from within a device's callback too.
+
+        They are data: code that was run from there is not translated anew. Raises BusError outside RAM.
+        """
+        self._uc.mem_write(self._ram(address, len(data)), data)
+
+    def _ram(self, address: int, size: int) -> int:
+        memory = self.memory_at(address)
+        if memory is None or memory.is_rom or address + size > memory.end:
+            raise BusError(address)
+        return self._physical(memory, address)
+
     def read_word(self, address: int) -> int:
         """A little-endian word."""
         return int.from_bytes(self.read(address, 4), "little")

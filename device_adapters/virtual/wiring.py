@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from device_adapters.virtual.flash import FlashArray
-from device_adapters.virtual.memory import Device
+from device_adapters.virtual.memory import AddressSpace, Device
 from device_adapters.virtual.serial_line import SerialLine
 
 
@@ -59,6 +59,7 @@ class Wiring:
     polled: Callable[[], None]
     line: SerialLine
     flash: FlashArray
+    memory: AddressSpace
     parts: dict[str, Device] = field(default_factory=dict)
     clocks: ClockTree | None = None
     ports: dict[str, Port] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from device_adapters.virtual.wiring import Wiring
+from tinybench.records import Record
 
 _PORT_DISTANCE, _FIRST = 0x300, 0x500
 _OUT, _OUTSET, _OUTCLR, _IN, _DIR, _DIRSET, _DIRCLR, _PIN_CNF = (
@@ -22,12 +23,19 @@ _OUT, _OUTSET, _OUTCLR, _IN, _DIR, _DIRSET, _DIRCLR, _PIN_CNF = (
     0x51C,
     0x700,
 )
-_OUTPUT, _DISCONNECTED = 1 << 0, 1 << 1
+_OUTPUT, _DISCONNECTED, _PULL_UP = 1 << 0, 1 << 1, 3 << 2
 _PINS, _WORDS = 32, 0xFFFFFFFF
 
 
+class Parameters(Record):
+    """Pins, numbered 32 * port + pin, that resistors of the board pull up."""
+
+    pulled_up: tuple[int, ...] = ()
+
+
 class _Port:
-    def __init__(self) -> None:
+    def __init__(self, pulled_up: int) -> None:
+        self._pulled_up = pulled_up
         self.out = 0
         self.configurations = [_DISCONNECTED] * _PINS
 
@@ -48,7 +56,16 @@ class _Port:
             return self.out
         if offset in (_DIR, _DIRSET, _DIRCLR):
             return self.directions
-        return self.out & self.directions if offset == _IN else 0
+        return self._levels() if offset == _IN else 0
+
+    def _levels(self) -> int:
+        """IN: what the pins show whose input buffer is connected."""
+        connected = pulled_up = 0
+        for pin, word in enumerate(self.configurations):
+            connected |= (not word & _DISCONNECTED) << pin
+            pulled_up |= (word & _PULL_UP == _PULL_UP) << pin
+        outputs = self.directions
+        return connected & (self.out & outputs | (pulled_up | self._pulled_up) & ~outputs)
 
     def write(self, offset: int, value: int, mask: int) -> None:
         if offset >= _PIN_CNF:
@@ -71,12 +88,14 @@ class _Port:
 class Gpio:
     """Both ports; pins are numbered 32 * port + pin, as PSEL does."""
 
-    def __init__(self) -> None:
+    def __init__(self, parameters: Parameters) -> None:
+        pins = sum(1 << pin for pin in parameters.pulled_up)
+        self._pulled_up = (pins & _WORDS, pins >> _PINS)
         self.reset()
 
     def reset(self) -> None:
         """As after power-on: inputs, disconnected."""
-        self._ports = (_Port(), _Port())
+        self._ports = tuple(_Port(pins) for pins in self._pulled_up)
 
     def is_output(self, pin: int) -> bool:
         """Whether DIR says so."""
@@ -105,8 +124,8 @@ class Gpio:
             self._ports[port].write(offset - port * _PORT_DISTANCE, value, mask)
 
 
-def _build(_name: str, _parameters: Mapping[str, Any], _wiring: Wiring) -> Gpio:
-    return Gpio()
+def _build(_name: str, parameters: Mapping[str, Any], _wiring: Wiring) -> Gpio:
+    return Gpio(Parameters.model_validate(parameters))
 
 
 MODELS = MappingProxyType({"nrf52-gpio": _build})

@@ -620,3 +620,69 @@ function hard_fault
     if refused != "sdiv":
         assert read("r2") == 3
     assert read("r7") == 1 or core.fpu != "none"
+
+
+# --- waiting for events ---
+
+
+WAITING = """
+function reset
+  ldr r0, =0xE000E010
+  movw r1, #999
+  str r1, [r0, #4]
+  movs r1, #0
+  str r1, [r0, #8]
+  movs r1, #7
+  str r1, [r0]
+  movs r4, #0
+  {before}
+  {wait}
+  b done
+function systick
+  adds r4, r4, #1
+  bx lr
+"""
+
+
+def test_wfe_sleeps_until_a_device_changes(run):
+    read = run(WAITING.format(before="", wait="wfe"))
+    assert read("r4") == 1
+    assert run.board.core.executed < 50
+    assert 1000 <= run.board.core.time <= 1050
+
+
+def test_wfe_after_an_event_clears_it_and_goes_on(run):
+    """As vendors' HALs sleep: SEV, WFE to clear, WFE to wait."""
+    read = run(WAITING.format(before="sev", wait="wfe"))
+    assert read("r4") == 0
+    assert run.board.core.time < 50
+    read = run(WAITING.format(before="sev\n  wfe", wait="wfe"))
+    assert read("r4") == 1
+
+
+def test_an_exception_is_an_event(run):
+    read = run(WAITING.format(before="wfe", wait="wfe"))
+    assert read("r4") == 1
+    assert 1000 <= run.board.core.time <= 1050
+
+
+@pytest.mark.parametrize("hint", ["wfe", "yield", "sev"])
+def test_hints_without_anything_to_wait_for_are_passed_and_counted(run, hint):
+    run(f"function reset\n  movs r0, #3\nagain:\n  {hint}\n  subs r0, #1\n  bne again\n  b done\n")
+    assert run.board.core.executed == 1 + 3 * 3 + 1
+    assert run.board.core.last_fault is None
+
+
+def test_an_invalid_instruction_behind_a_hint_is_one_still(fault_of):
+    fault = fault_of("function reset\n  movs r0, #1\n  wfe\n  udf #1\n  b done")
+    assert fault.cfsr == 1 << 16
+    assert fault.pc == fault_of.firmware.address("reset") + 4
+
+
+def test_hints_are_stepped_over(build, start):
+    board = start(build("function reset\n  wfe\n  yield\n  nop\n  b reset"))
+    first = board.core.registers.pc
+    for instructions in (1, 2, 3):
+        board.core.step()
+        assert board.core.registers.pc == first + 2 * instructions
+        assert board.core.executed == instructions
