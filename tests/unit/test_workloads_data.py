@@ -13,7 +13,7 @@ import workloads
 from tinybench.fetch import Fetcher, Places
 from tinybench.models.golden import input_tensor
 from tinybench.models.loading import load
-from tinybench.models.oracle import installed
+from tinybench.models.oracle import fitting, installed
 from tinybench.plugins import discover
 from tinybench.workload import SyntheticSource, TrainedSource, UrlSource, WheelSource, WorkloadSpec
 
@@ -22,7 +22,7 @@ OURS = {name: found.part for name, found in CATALOGUE.workloads.items() if found
 OFFICIAL = sorted(name for name, spec in OURS.items() if isinstance(spec.model.sources[0], UrlSource))
 PACKAGED = sorted(name for name, spec in OURS.items() if isinstance(spec.model.sources[0], WheelSource))
 FASHION = pytest.mark.needs("file:/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz")
-TRAINED = ["digits", "movements", pytest.param("fashion", marks=FASHION)]
+TRAINED = ["digits", "digits-forest", "movements", pytest.param("fashion", marks=FASHION)]
 SYNTHETIC = sorted(name for name, spec in OURS.items() if isinstance(spec.model.sources[0], SyntheticSource))
 FOLDER = Path(workloads.__path__[0])
 
@@ -88,8 +88,8 @@ def check(spec: WorkloadSpec, models: Path | None) -> None:
     cache = platformdirs.user_cache_path("tinybench")
     siblings = [other.model for other in OURS.values()]
     fetcher = Fetcher(Places(cache, models=models, offline=True), siblings=siblings)
-    oracle = installed()
-    workload = load(spec, fetcher, oracle)
+    workload = load(spec, fetcher, installed())
+    oracle = fitting(workload.model, installed())
     data = workload.model_path.read_bytes()
     assert hashlib.sha256(data).hexdigest() == workload.model_sha256
     output = workload.model.tensors[workload.model.outputs[0]]

@@ -1,4 +1,4 @@
-/* What tb_engine.h asks for, around the network that emlearn generates: it computes in floating point. */
+/* What tb_engine.h asks for, around the network or forest that emlearn generates: its scores are float. */
 #include "tb_emlearn.h"
 
 #include <math.h>
@@ -12,8 +12,8 @@
 #endif
 
 ARENA static struct {
-    _Alignas(16) float features[TB_EMLEARN_INPUTS];
-    float scores[TB_EMLEARN_OUTPUTS];
+    _Alignas(16) tb_emlearn_feature features[TB_EMLEARN_INPUTS];
+    _Alignas(4) float scores[TB_EMLEARN_OUTPUTS];
     _Alignas(16) int8_t input[TB_EMLEARN_INPUTS];
     _Alignas(4) int8_t output[TB_EMLEARN_OUTPUTS];
 } memory;
@@ -49,8 +49,7 @@ static int8_t quantised(float value) {
 
 tb_status tb_engine_invoke(void) {
     for (uint32_t i = 0; i < TB_EMLEARN_INPUTS; i++) {
-        const int32_t level = memory.input[i] - TB_EMLEARN_INPUT_ZERO_POINT;
-        memory.features[i] = (float)level * TB_EMLEARN_INPUT_SCALE;
+        memory.features[i] = tb_emlearn_feature_of(memory.input[i]);
     }
     if (tb_emlearn_run(memory.features, TB_EMLEARN_INPUTS, memory.scores, TB_EMLEARN_OUTPUTS) != 0) {
         return TB_ERR_OPERATOR;
@@ -69,7 +68,7 @@ uint32_t tb_engine_arena_reserved(void) {
     return sizeof memory + TB_EMLEARN_BUFFER_BYTES;
 }
 
-/* The layers are a loop over a table: they cannot be told apart. */
+/* Layers and trees are a loop over a table: they cannot be told apart. */
 uint32_t tb_engine_operator_count(void) {
     return 0;
 }

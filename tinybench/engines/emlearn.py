@@ -1,8 +1,9 @@
-"""`emlearn`: the library for classical models on microcontrollers, as it is, with networks of dense layers.
+"""`emlearn`: the library for classical models on microcontrollers, as it is: forests and dense networks.
 
 It is the package as the user installed it (https://github.com/emlearn/emlearn, MIT). Its networks are float:
 the model's weights are handed to it dequantised, inputs and outputs are converted by emlearn.c. Its answers
 are close to those of the int8 model, not equal: nothing is rounded between layers, and nothing saturates.
+Its forests compare int16 and vote, as models/forest.py does, and only shares of votes are float.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +20,7 @@ from tinybench.codegen.lowering.parts import Site, quantisation
 from tinybench.engine import Sources
 from tinybench.errors import ModelError, SetupError
 from tinybench.model import Model, Tensor
+from tinybench.models.forest import forest_of, is_forest
 from tinybench.target import Target
 from tinybench.workload import Workload
 
@@ -33,13 +35,16 @@ _ACTIVATIONS = {"NONE": "identity", "RELU": "relu"}
 _PREFIX = "emlearn_net"
 _CONSTANT = re.compile(rf"^(static const float {_PREFIX}_layer_\w+\[\d+\]) =", re.MULTILINE)
 _BUFFER = re.compile(rf"^(static float {_PREFIX}_buf\d\[(\d+)\]);", re.MULTILINE)
+_ARGUMENTS = "const tb_emlearn_feature *features, int32_t inputs, float *scores, int32_t outputs"
+_SIGNATURE = f"int32_t tb_emlearn_run({_ARGUMENTS})"
 _LEAST_LAYERS = 2
+_MOST_IN_INT8 = 127
 _FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
 class EmlearnEngine:
-    """A chain of dense layers in floating point, described by a table that its C walks."""
+    """A forest, or a chain of dense layers in floating point, each a table that its C walks."""
 
     name: str = "emlearn"
     exactness: Literal["exact", "close"] = "close"
@@ -47,7 +52,7 @@ class EmlearnEngine:
     tolerance: int = 16
 
     def refuses(self, workload: Workload, target: Target) -> str | None:  # noqa: ARG002 - C runs anywhere
-        """A SOFTMAX, or the first operator or tensor that is no dense layer of int8; None if all are."""
+        """What is wrong with a forest; a SOFTMAX, or the first that is no dense layer; None if nothing."""
         softmax = next((o for o in workload.model.operators if o.name == "SOFTMAX"), None)
         if softmax is not None:
             return (
@@ -55,7 +60,7 @@ class EmlearnEngine:
                 f" to be within {self.tolerance} last places"
             )
         try:
-            _check(workload.model)
+            _check_forest(workload.model) if is_forest(workload.model) else _check(workload.model)
         except ModelError as error:
             return error.message
         return None
@@ -73,19 +78,16 @@ class EmlearnEngine:
         reason = self.refuses(workload, target)
         if reason is not None:
             raise ModelError(reason)
-        from emlearn import includedir, net
+        from emlearn import includedir
 
-        layers = list(_layers(workload.model))
-        activations = [activation for activation, _, _ in layers]
-        code = net.c_generate_net_loadable(
-            activations, [weights for _, weights, _ in layers], [bias for _, _, bias in layers], _PREFIX
-        )
         version = importlib.metadata.version(PACKAGE)
+        form = _FOREST if is_forest(workload.model) else _NETWORK
+        code = form.generated(workload.model)
         into.mkdir(parents=True, exist_ok=True)
         for name, text in {
-            "emlearn_net.h": code,
-            "tb_emlearn.h": _header(workload.model, code, version),
-            "tb_emlearn_run.c": _run(code),
+            "emlearn_model.h": code,
+            "tb_emlearn.h": _header(workload.model, form, code, version),
+            "tb_emlearn_run.c": form.run(code),
         }.items():
             (into / name).write_text(text, encoding="utf-8", newline="\n")
         return Sources(
@@ -98,6 +100,26 @@ class EmlearnEngine:
 
 
 ENGINES = (EmlearnEngine(),)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A kind of model: emlearn's C for it and ours around that; a feature's type, made of its `level`."""
+
+    generated: Callable[[Model], str]
+    run: Callable[[str], str]
+    feature: str
+    feature_of_level: str
+
+
+def _check_forest(model: Model) -> None:
+    """ModelError unless emlearn's tables can hold the forest: they count features and classes in an int8."""
+    forest = forest_of(model)
+    if max(forest.features, forest.classes) > _MOST_IN_INT8:
+        raise ModelError(
+            f"the forest has {forest.features} features and {forest.classes} classes, and emlearn's have at"
+            f" most {_MOST_IN_INT8}"
+        )
 
 
 def _check(model: Model) -> None:
@@ -156,7 +178,34 @@ def _real(tensor: Tensor, dtype: type[np.int8 | np.int32]) -> NDArray[np.float64
     return levels * scales.reshape(-1, *[1] * (levels.ndim - 1))
 
 
-def _header(model: Model, code: str, version: str) -> str:
+def _generated_network(model: Model) -> str:
+    from emlearn import net
+
+    layers = list(_layers(model))
+    activations = [activation for activation, _, _ in layers]
+    code: str = net.c_generate_net_loadable(
+        activations, [weights for _, weights, _ in layers], [bias for _, _, bias in layers], _PREFIX
+    )
+    return code
+
+
+def _generated_forest(model: Model) -> str:
+    """Majority votes: with 0 bits to a leaf, leaf n of its table holds the class, here n."""
+    from emlearn import trees
+
+    forest = forest_of(model)
+    code: str = trees.generate_c_loadable(
+        (forest.nodes, forest.roots, list(range(forest.classes))),
+        _PREFIX,
+        n_features=forest.features,
+        n_classes=forest.classes,
+        dtype="int16_t",
+        weight_modifiers="WEIGHTS static const",
+    )
+    return code
+
+
+def _header(model: Model, form: _Form, code: str, version: str) -> str:
     source, sink = (model.tensors[ends[0]] for ends in (model.inputs, model.outputs))
     buffers = sum(int(size) for _, size in _BUFFER.findall(code)) * _FLOAT_BYTES
     facts = {"VERSION": f'"{version}"', "BUFFER_BYTES": buffers}
@@ -178,15 +227,33 @@ def _header(model: Model, code: str, version: str) -> str:
         "",
         *(f"#define TB_EMLEARN_{name} {value}" for name, value in facts.items()),
         "",
-        "int32_t tb_emlearn_run(const float *features, int32_t inputs, float *scores, int32_t outputs);",
+        f"typedef {form.feature} tb_emlearn_feature;",
+        "",
+        "static inline tb_emlearn_feature tb_emlearn_feature_of(int8_t level) {",
+        f"    return {form.feature_of_level};",
+        "}",
+        "",
+        f"{_SIGNATURE};",
         "",
         "#endif",
     )
     return "\n".join(lines) + "\n"
 
 
-def _run(code: str) -> str:
+def _run_network(code: str) -> str:
     """The network, with its constants and buffers where every engine's lie: the C is emlearn's own."""
+    placed = (
+        *(f"{declaration} WEIGHTS;" for declaration in _CONSTANT.findall(code)),
+        *(f"{declaration} ARENA;" for declaration, _ in _BUFFER.findall(code)),
+    )
+    return _around(placed, f"{_PREFIX}_regress(features, inputs, scores, outputs)")
+
+
+def _run_forest(code: str) -> str:  # noqa: ARG001 - its tables say themselves where they lie
+    return _around((), f"{_PREFIX}_predict_proba(features, inputs, scores, outputs)")
+
+
+def _around(placed: tuple[str, ...], call: str) -> str:
     lines = (
         "/* Generated by tinybench. */",
         '#include "tb_emlearn.h"',
@@ -199,13 +266,21 @@ def _run(code: str) -> str:
         '#define ARENA __attribute__((section(".tb_arena")))',
         "#endif",
         "",
-        *(f"{declaration} WEIGHTS;" for declaration in _CONSTANT.findall(code)),
-        *(f"{declaration} ARENA;" for declaration, _ in _BUFFER.findall(code)),
+        *placed,
         "",
-        '#include "emlearn_net.h"',
+        '#include "emlearn_model.h"',
         "",
-        "int32_t tb_emlearn_run(const float *features, int32_t inputs, float *scores, int32_t outputs) {",
-        f"    return {_PREFIX}_regress(features, inputs, scores, outputs);",
+        f"{_SIGNATURE} {{",
+        f"    return {call};",
         "}",
     )
     return "\n".join(lines) + "\n"
+
+
+_NETWORK = _Form(
+    _generated_network,
+    _run_network,
+    "float",
+    "(float)(level - TB_EMLEARN_INPUT_ZERO_POINT) * TB_EMLEARN_INPUT_SCALE",
+)
+_FOREST = _Form(_generated_forest, _run_forest, "int16_t", "level")

@@ -21,6 +21,7 @@ from tinybench.errors import ModelError, SetupError
 from tinybench.libraries import Library
 from tinybench.model import Model, Operator, Tensor
 from tinybench.models.arena import plan_tflm
+from tinybench.models.forest import OPERATOR, is_forest
 from tinybench.target import Core, Target
 from tinybench.workload import Workload
 
@@ -214,6 +215,8 @@ def _unsuited(model: Model) -> str | None:
         tensor = model.tensors[index]
         if tensor.dtype not in {"int8", "int16", "float32"}:
             return f"tensor `{tensor.name}` is {tensor.dtype}, which the glue cannot hand over"
+    if is_forest(model):
+        return f"the model has the operator `{OPERATOR}`, which TensorFlow Lite Micro does not have"
     return None
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from tinybench.engine import Program, Sources
 from tinybench.errors import ModelError, SetupError
+from tinybench.models.forest import OPERATOR, is_forest
 from tinybench.models.oracle import ARENA_BYTES, oracle_version
 from tinybench.target import Target
 from tinybench.workload import Workload
@@ -37,6 +38,8 @@ class TflmHostEngine:
         inputs, outputs = len(workload.model.inputs), len(workload.model.outputs)
         if (inputs, outputs) != (1, 1):
             return f"the model has {inputs} inputs and {outputs} outputs, and one of each can be handed over"
+        if is_forest(workload.model):
+            return f"the model has the operator `{OPERATOR}`, which TensorFlow Lite Micro does not have"
         return None
 
     def generate(self, workload: Workload, target: Target, into: Path) -> Sources:  # noqa: ARG002 - it has none

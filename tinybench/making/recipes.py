@@ -1,4 +1,4 @@
-"""Recipes for small trained models: which samples, which layers, how long; and from layers to a .tflite.
+"""Recipes for small trained models: on which samples, of which layers or trees, as a .tflite.
 
 Every recipe holds samples back that training never sees; the accuracy that a workload states is on those.
 """
@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from tinybench.errors import UsageError, did_you_mean
 from tinybench.making.exact import Seed, round_half_up, single
+from tinybench.making.forest import grown
 from tinybench.making.formats import as_model
 from tinybench.making.network import Network, Span, Value, Weights
 from tinybench.making.training import Convolution, Dense, Layer, Mean, Schedule, permutation, train
+from tinybench.model import Quantisation
 from tinybench.models.tflite import write
 
 if TYPE_CHECKING:
@@ -49,7 +51,15 @@ class Recipe:
     span: Span
 
 
-def recipe(name: str) -> Recipe:
+@dataclass(frozen=True)
+class ForestRecipe:
+    """How a random forest of this many trees is made; samples are bytes divided by 255."""
+
+    read: Callable[[Sequence[Path]], tuple[Samples, Samples]]
+    trees: int
+
+
+def recipe(name: str) -> Recipe | ForestRecipe:
     """The recipe of this name; UsageError with the closest names otherwise."""
     if name not in RECIPES:
         raise UsageError(f"unknown recipe `{name}`", hint=did_you_mean(name, RECIPES))
@@ -60,10 +70,12 @@ def made(name: str, seed: int, files: Sequence[Path]) -> bytes:
     """Train the model and write it as int8: the same bytes on every machine."""
     wanted = recipe(name)
     samples, _ = wanted.read(files)
-    stream = Seed(f"{name} {seed}")
+    stream, description = Seed(f"{name} {seed}"), f"{name}, seed {seed}"
+    if isinstance(wanted, ForestRecipe):
+        return _forest(wanted, samples, stream, description)
     layers = wanted.layers(stream)
     train(layers, samples.x, samples.y, wanted.schedule, stream)
-    return quantised(layers, samples.x[:_CALIBRATION], wanted.span, f"{name}, seed {seed}")
+    return quantised(layers, samples.x[:_CALIBRATION], wanted.span, description)
 
 
 def held_out(name: str, files: Sequence[Path]) -> Samples:
@@ -113,6 +125,16 @@ def _weights(real: Real, biases: Real, *, each: bool) -> Weights:
     scales = [single(float(value) / _INT8_MOST) or 1.0 for value in most.ravel()]
     levels = round_half_up(real / np.array(scales).reshape(-1, *[1] * (real.ndim - 1)))
     return Weights(np.clip(levels, -_INT8_MOST, _INT8_MOST), tuple(scales), biases, 0)
+
+
+def _forest(wanted: ForestRecipe, samples: Samples, seed: Seed, description: str) -> bytes:
+    """Trees over bytes minus 128, which are what an int8 tensor holds of values from 0 to 1."""
+    import numpy as np
+
+    x = round_half_up(samples.x.reshape(len(samples.x), -1) * 255.0).astype(np.int64) - 128
+    pixels = Quantisation((single(1 / 255),), (-128,))
+    shape = (1, *samples.x.shape[1:])
+    return write(grown(x, samples.y, wanted.trees, seed).model(shape, pixels, description))
 
 
 def _digits(files: Sequence[Path]) -> tuple[Samples, Samples]:
@@ -198,7 +220,7 @@ def _unpickled(data: bytes) -> Mapping[str, Any]:
     return found
 
 
-RECIPES: Mapping[str, Recipe] = MappingProxyType(
+RECIPES: Mapping[str, Recipe | ForestRecipe] = MappingProxyType(
     {
         "digits": Recipe(
             _digits,
@@ -210,6 +232,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             Schedule(epochs=60, batch=32, rate=0.01, decay=0.01),
             Span(0.0, 1.0),
         ),
+        # One vote of 15 is 17 levels of the output: an engine that may be 16 off may not lose one.
+        "digits-forest": ForestRecipe(_digits, trees=15),
         "fashion": Recipe(
             _fashion,
             lambda seed: [

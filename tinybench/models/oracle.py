@@ -1,4 +1,4 @@
-"""The judge of answers: the real TensorFlow Lite Micro interpreter, or what it once said.
+"""The judge of answers: the real TensorFlow Lite Micro interpreter, or what it once said; our own of forests.
 
 Never LiteRT: its FULLY_CONNECTED rounds once where TensorFlow Lite Micro rounds twice, and its default
 delegate differs on a quarter of real inputs.
@@ -13,12 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from tinybench.errors import MeasurementError, ModelError, SetupError
 from tinybench.fetch import keep
 from tinybench.model import Model, Tensor, tensor_bytes
 from tinybench.models import golden
+from tinybench.models.forest import ForestOracle, is_forest
 from tinybench.workload import GoldenInput, WorkloadSpec
 
 DISTRIBUTION = "tflite-micro"
@@ -39,6 +40,9 @@ class Oracle(Protocol):
 
     def outputs(self, model: bytes, tensors: Sequence[bytes]) -> tuple[bytes, ...]:
         """Bytes of the output tensor for the bytes of each input tensor; ModelError if it cannot run it."""
+
+
+Asked = TypeVar("Asked", bound=Oracle | None)
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,11 @@ def installed(cache: Path | None = None) -> Oracle | None:
     return TfliteMicro(version) if cache is None else Remembered(TfliteMicro(version), cache / "oracle")
 
 
+def fitting(model: Model, oracle: Asked) -> ForestOracle | Asked:
+    """Who judges this model: `oracle`, or for a forest, which no interpreter knows, its exact evaluation."""
+    return ForestOracle() if is_forest(model) else oracle
+
+
 def judge(
     spec: WorkloadSpec, model: Model, data: bytes, oracle: Oracle | None
 ) -> tuple[tuple[GoldenInput, ...], str]:
@@ -117,6 +126,7 @@ def judge(
     the outputs themselves stay unknown. Raises MeasurementError if the inputs or the oracle's outputs are
     not those of the workload's record.
     """
+    oracle = fitting(model, oracle)
     named = golden.inputs(spec, model)
     record = spec.golden
     if golden.digest(named) != record.inputs_sha256:
@@ -144,7 +154,8 @@ def judge(
 
 def further(spec: WorkloadSpec, model: Model, data: bytes, oracle: Oracle | None) -> tuple[GoldenInput, ...]:
     """Inputs beyond the golden ones with their right outputs; none where no oracle is at hand."""
-    return _judged(spec, model, data, oracle, golden.further_inputs(spec, model)) if oracle else ()
+    judge = fitting(model, oracle)
+    return _judged(spec, model, data, judge, golden.further_inputs(spec, model)) if judge else ()
 
 
 def record_goldens(spec: WorkloadSpec, model: Model, data: bytes, oracle: Oracle) -> str:
@@ -152,6 +163,7 @@ def record_goldens(spec: WorkloadSpec, model: Model, data: bytes, oracle: Oracle
 
     What `tinybench golden WORKLOAD` prints, to be pasted into a `workload.toml`.
     """
+    oracle = fitting(model, oracle)
     named = golden.inputs(spec, model)
     lines = [
         "[golden]",

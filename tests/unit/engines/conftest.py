@@ -100,12 +100,12 @@ def on_board(board: Target, adapter: Adapter, make) -> Callable[..., AbstractCon
 
 @pytest.fixture(scope="session")
 def judged() -> Callable[[Workload, Iterable[bytes]], list[bytes]]:
-    """What TensorFlow Lite Micro answers to tensors."""
+    """What TensorFlow Lite Micro answers to tensors, or who else judges the model."""
     if oracle.installed() is None:
         pytest.skip("needs `tflite-micro`, which is not installed")
 
     def answers(workload: Workload, tensors: Iterable[bytes]) -> list[bytes]:
-        judge = oracle.installed(CACHE)
+        judge = oracle.fitting(workload.model, oracle.installed(CACHE))
         assert judge is not None
         return list(judge.outputs(workload.model_path.read_bytes(), list(tensors)))
 

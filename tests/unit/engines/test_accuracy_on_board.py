@@ -17,7 +17,14 @@ SAMPLES = 40
 pytestmark = pytest.mark.needs("python:unicorn")
 
 
-@pytest.mark.parametrize(("name", "engine"), [("digits", "reference"), ("movements", "cmsis-nn")])
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [
+        ("digits", "reference"),
+        ("movements", "cmsis-nn"),
+        pytest.param("digits-forest", "emlearn", marks=pytest.mark.needs("python:emlearn")),
+    ],
+)
 def test_held_out_samples_are_answered_as_the_oracle_answers_them(
     name, engine, catalogue, workload_of, on_board, judged
 ):

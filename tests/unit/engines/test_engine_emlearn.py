@@ -1,4 +1,6 @@
-"""emlearn: dense networks within what it promises, and refusals in a sentence."""
+"""emlearn: forests to the bit, dense networks within what it promises, and refusals in a sentence."""
+
+# ruff: noqa: PLR0917 - fixtures
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ import pytest
 from tinybench import elf, measure
 from tinybench.engines.emlearn import EmlearnEngine
 from tinybench.errors import ModelError, SetupError
-from tinybench.model import tensor_bytes
+from tinybench.model import Quantisation, tensor_bytes
+from tinybench.models.forest import LEVELS, Forest, Node, forest_of, leaf
 from tinybench.testing import check_engine
 
 pytestmark = pytest.mark.needs("python:unicorn", "python:ziglang", "python:emlearn", "python:tflite_micro")
@@ -39,6 +42,57 @@ def test_answers_are_within_its_tolerance(dense, on_board, judged, inputs):
             golden = replace(dense.goldens[0], output=expected, output_sha256="")
             assert measure.judge(golden, answer, allowed=ENGINE.tolerance).largest_difference > 0
     assert answers != right, "it computes in floating point: were it exact, it would have to say so"
+
+
+@pytest.fixture(scope="module")
+def forest(workload_of):
+    """Fifteen trees, grown on this machine."""
+    return workload_of("digits-forest")
+
+
+def test_a_forest_keeps_the_contract_and_is_right_to_the_bit(
+    forest, board, make, adapter, on_board, judged, inputs
+):
+    assert forest.oracle == "tinybench.forest 1"
+    check_engine(ENGINE, forest, board, build=make, adapter=adapter)
+    tensors = inputs(forest.model, 30)
+    with on_board(ENGINE, forest) as run:
+        answers = [run(bytes(value ^ 0x80 for value in tensor)) for tensor in tensors]  # uint8 on the wire
+    assert answers == judged(forest, tensors)
+    assert len(set(answers)) > len(answers) // 2
+
+
+def test_no_vote_of_the_forest_can_be_lost_within_the_tolerance(forest):
+    trees = len(forest_of(forest.model).roots)
+    assert LEVELS // trees > ENGINE.tolerance
+
+
+def test_a_forests_nodes_lie_where_every_engines_weights_lie(forest, board, make):
+    spans = elf.spans(make(forest, ENGINE, board, "clean").elf)
+    # An int8 and three int16 to a node, an int32 to a root, a byte to a class, and padding.
+    tables = 8 * len(forest_of(forest.model).nodes) + 4 * 15 + 10
+    assert tables <= spans[".tb_weights"][1] < tables + 32
+    assert spans[".tb_arena"][1] > 0
+
+
+def test_every_other_engine_refuses_a_forest_in_a_sentence_that_names_the_operator(catalogue, forest, board):
+    here = catalogue.target("host")
+    for name in catalogue.engines:
+        if name in {"emlearn", "elf"}:  # `elf` refuses whatever is to be built
+            continue
+        engine = catalogue.engine(name)
+        said = engine.refuses(forest, here if name == "tflm-host" else board)
+        assert said is not None, name
+        assert "tinybench.forest" in said, (name, said)
+        assert "\n" not in said
+
+
+def test_a_forest_of_more_features_than_its_tables_count_is_refused(forest, board):
+    wide = Forest((Node(0, 3, leaf(0), leaf(1)),), (0,), 128, 2)
+    model = wide.model((1, 128), Quantisation((1.0,), (0,)), "wide")
+    assert ENGINE.refuses(replace(forest, model=model), board) == (
+        "the forest has 128 features and 2 classes, and emlearn's have at most 127"
+    )
 
 
 def test_weights_and_activations_lie_where_every_engines_lie(dense, board, make):
