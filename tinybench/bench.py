@@ -11,21 +11,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from tinybench import __version__, faults, measure, surroundings
+from tinybench import faults, measure, recording, surroundings
 from tinybench.engine import Engine
-from tinybench.errors import DeadlineExceeded, DeviceError, SetupError, TinyBenchError
+from tinybench.errors import DeadlineExceeded, DeviceError, TinyBenchError
 from tinybench.latency import QUICK, Rules
-from tinybench.links import Clock, Deadline, Transcript
+from tinybench.links import Clock, Deadline
 from tinybench.measure import Clean, Instrumented
 from tinybench.plan import FlashedCase, PlannedCase
-from tinybench.records import Case, Conditions, Failure, Gap, Git, GoldenCheck, Host, Provenance, Run
+from tinybench.recording import Recorder, Recording
+from tinybench.records import Case, Conditions, Failure, Gap, GoldenCheck, Provenance, Run
 from tinybench.session import Session
 from tinybench.store import new_run_id
+from tinybench.surroundings import Surroundings
+from tinybench.tape import Tape, notes_of
 from tinybench.target import ChangesBaud, Image, ImageKind, KeepsOwnTime, Link, Target
 from tinybench.workload import Workload
 
@@ -87,6 +90,7 @@ class Skipped:
 Event = Started | Built | Checked | Retried | Recorded | Failed | Skipped
 
 Build = Callable[[Workload, Engine, Target, ImageKind], Image]
+Explain = Callable[[Path, str], Sequence[str]]
 
 
 class Appends(Protocol):
@@ -100,8 +104,9 @@ class Appends(Protocol):
 class Bench:
     """What every case needs and none decides: tools, clocks and rules.
 
-    `timeout_s` bounds a case from the moment its device is opened. `logs`, if given, receives a transcript of
-    every conversation as `<run id>/<image kind>.serial.log`.
+    `timeout_s` bounds a case from the moment its device is opened. `logs`, if given, receives a recording of
+    every conversation with a device as `<run id>/` (tinybench/recording.py); simulated ones need none.
+    `explain` says what the registers of a fault mean for an ELF.
     """
 
     build: Build
@@ -112,6 +117,8 @@ class Bench:
     clock: Clock = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     new_id: Callable[[datetime], str] = new_run_id
+    here: Callable[[], Surroundings] = surroundings.here
+    explain: Explain = faults.explained
 
 
 def run(cases: Iterable[PlannedCase | Gap], bench: Bench) -> Generator[Event, None, None]:
@@ -121,12 +128,16 @@ def run(cases: Iterable[PlannedCase | Gap], bench: Bench) -> Generator[Event, No
     passes through. No device is open while an event is handed out. Raises SetupError if a Run cannot be
     stored.
     """
-    host, git = surroundings.host(), surroundings.git(Path.cwd())
+    here = bench.here()
     for case in cases:
         if isinstance(case, Gap):
             yield Skipped(case)
-        else:
-            yield from _Attempt(case, bench, host, git).events()
+            continue
+        started = bench.now()
+        run_id = bench.new_id(started)
+        simulated = case.device.simulated
+        with recording.recorder(bench.logs, run_id, bench.clock, simulated=simulated) as recorder:
+            yield from _Attempt(case, bench, here, recorder, run_id=run_id, started=started).events()
 
 
 def case_of(planned: PlannedCase) -> Case:
@@ -160,13 +171,22 @@ def conditions_of(planned: PlannedCase, rules: Rules) -> Conditions:
 class _Attempt:
     """One case on its way to a Run; what is learnt on the way is kept, so that a failure can tell it."""
 
-    def __init__(self, case: PlannedCase, bench: Bench, host: Host, git: Git | None) -> None:
+    def __init__(
+        self,
+        case: PlannedCase,
+        bench: Bench,
+        here: Surroundings,
+        recorder: Recorder | None,
+        *,
+        run_id: str,
+        started: datetime,
+    ) -> None:
         self._case = case
-        self._bench = bench
-        self._host = host
-        self._git = git
-        self._started = bench.now()
-        self._run_id = bench.new_id(self._started)
+        self._bench = replace(bench, clock=recorder.tape.clock) if recorder else bench
+        self._recorder = recorder
+        self._here = here
+        self._started = started
+        self._run_id = run_id
         self._allowed = measure.allowed_difference(case.engine)
         self._limit: Deadline | None = None
         self._image: Image | None = None
@@ -180,21 +200,34 @@ class _Attempt:
             made = yield from self._measured()
         except TinyBenchError as error:
             failed = self._failed(error)
-            self._bench.store.append(failed)
+            self._keep(failed)
             yield Failed(failed)
         else:
-            self._bench.store.append(made)
+            self._keep(made)
             yield Recorded(made)
+
+    def _keep(self, run: Run) -> None:
+        if self._recorder is not None:
+            self._recorder.finish(run)
+        self._bench.store.append(run)
 
     def _measured(self) -> Generator[Event, None, Run]:
         clean_image = yield from self._built("clean")
         self._image = clean_image
         instrumented_image = yield from self._built("instrumented")
+        self._record((clean_image, instrumented_image))
         clean = yield from self._on_device(clean_image, self._measure_clean)
         self._clean = clean
         yield Checked(self._case, clean.golden)
         instrumented = yield from self._on_device(instrumented_image, self._measure_instrumented)
         return self._recorded(clean_image, clean, instrumented)
+
+    def _record(self, images: Sequence[Image]) -> None:
+        if self._recorder is not None:
+            rules = self._bench.rules
+            case = recording.of_case(self._case, images, rules)
+            facts = Recording(run_id=self._run_id, rules=rules, timeout_s=self._bench.timeout_s, case=case)
+            self._recorder.begin(facts)
 
     def _built(self, kind: ImageKind) -> Generator[Event, None, Image]:
         case = self._case
@@ -226,10 +259,8 @@ class _Attempt:
 
     def _opened(self, image: Image, work: Callable[[Link, Session, Image], R]) -> R:
         self._limit = self._limit or Deadline.after(self._bench.timeout_s, self._bench.clock)
-        with opened(self._case, image, self._bench, limit=self._limit, run_id=self._run_id) as (
-            link,
-            session,
-        ):
+        tape = self._recorder.tape if self._recorder else None
+        with opened(self._case, image, self._bench, limit=self._limit, tape=tape) as (link, session):
             return work(link, session, image)
 
     def _measure_clean(self, link: Link, session: Session, image: Image) -> Clean:
@@ -279,29 +310,38 @@ class _Attempt:
         )
 
     def _provenance(self) -> Provenance:
-        found = provenance_of(
-            self._case, self._image, self._clean, started=self._started, host=self._host, git=self._git
-        )
+        found = provenance_of(self._case, self._image, self._clean, started=self._started, here=self._here)
         return found.model_copy(update={"retried": self._retried})
 
 
 @contextmanager
 def opened(
-    case: PlannedCase, image: Image, bench: Bench, *, limit: Deadline, run_id: str
+    case: PlannedCase, image: Image, bench: Bench, *, limit: Deadline, tape: Tape | None = None
 ) -> Iterator[tuple[Link, Session]]:
-    """The case's device with `image` running on it, and a session at the fastest rate both ends can."""
+    """The case's device with `image` running on it, and a session at the fastest rate both ends can.
+
+    What passes is noted on `tape`, whose clock is then the bench's.
+    """
+
+    def explain(text: str) -> Sequence[str]:
+        return bench.explain(image.elf, text)
+
     with ExitStack() as open_things:
-        link = open_things.enter_context(case.adapter.open(case.device, image))
-        logged = _logged(link, image, bench, run_id, open_things)
+        opening = case.adapter.open(case.device, image)
+        link = open_things.enter_context(tape.opened(opening, image.kind) if tape else opening)
+        said = tape.over(link) if tape else link
+        clock = bench.clock
+        if isinstance(link, KeepsOwnTime):
+            clock = tape.noting(link.own_clock) if tape else link.own_clock
         session = Session.connect(
-            logged,
-            clock=link.own_clock if isinstance(link, KeepsOwnTime) else bench.clock,
+            said,
+            clock=clock,
             baud=case.target.serial.baud,
             limit=limit,
-            explain_fault=lambda text: faults.explain(image.elf, faults.registers_in(text)),
+            explain_fault=tape.explaining(explain) if tape else explain,
         )
         measure.check_board(session, image, case.device)  # a stranger's line is left as it is
-        _speed_up(link, session, case.target)
+        _speed_up(said, session, case.target)
         yield link, session
 
 
@@ -312,35 +352,20 @@ def _speed_up(link: Link, session: Session, target: Target) -> None:
         session.set_baud(serial.fastest_baud, link.set_baud)
 
 
-def _logged(link: Link, image: Image, bench: Bench, run_id: str, open_things: ExitStack) -> Link:
-    if bench.logs is None:
-        return link
-    path = bench.logs / run_id / f"{image.kind}.serial.log"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        log = open_things.enter_context(path.open("a", encoding="utf-8"))
-    except OSError as error:
-        raise SetupError(
-            f"cannot write the log `{path}`: {error.strerror}", hint="make room, or give another folder"
-        ) from error
-    return Transcript(link, log, bench.clock)
-
-
 def provenance_of(
     case: PlannedCase,
     image: Image | None,
     clean: Clean | None,
     *,
     started: datetime,
-    host: Host,
-    git: Git | None,
+    here: Surroundings,
 ) -> Provenance:
     """What explains a Run of `case`, as far as it came: with an image or without, measured or not."""
     return Provenance(
-        tinybench=__version__,
+        tinybench=here.tinybench,
         started=started,
-        host=host,
-        git=git,
+        host=here.host,
+        git=here.git,
         device=case.device.id,
         adapter=case.adapter.name,
         unit=case.device.unit,
@@ -359,11 +384,10 @@ def provenance_of(
 
 def failure_of(error: TinyBenchError) -> Failure:
     """An error as it is written down, with the context that was added on its way up."""
-    notes: Sequence[str] = getattr(error, "__notes__", ())
     return Failure(
         error=type(error).__name__,
         exit_code=error.exit_code,
         message=error.message,
         hint=error.hint,
-        details=tuple(notes),
+        details=tuple(notes_of(error)),
     )

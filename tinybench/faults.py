@@ -79,6 +79,11 @@ def explain(elf: Path, registers: Mapping[str, int]) -> tuple[str, ...]:
     return (*places, *decode(registers))
 
 
+def explained(elf: Path, text: str) -> tuple[str, ...]:
+    """What can be said about the fault whose registers are in `text`, as the firmware reports them."""
+    return explain(elf, registers_in(text))
+
+
 def _line(elf: Path, address: int) -> str | None:
     """`file.c:34` from DWARF line tables, None without them."""
     from elftools.elf.elffile import ELFFile

@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
-from tinybench import __version__, surroundings
+from tinybench import recording
 from tinybench.bench import Bench, Checked, Event, Failed, Recorded, Retried, Started, failure_of
 from tinybench.errors import (
     DeviceError,
@@ -26,25 +25,26 @@ from tinybench.errors import (
     WrongBoard,
 )
 from tinybench.latency import MLPERF, Rules, timed
-from tinybench.links import Deadline, Transcript
+from tinybench.links import Deadline
 from tinybench.measure import COUNTING, judge, model_measurements
 from tinybench.model import Tensor
 from tinybench.models.golden import values
 from tinybench.plan import FlashedCase
+from tinybench.recording import Recorder, Recording
 from tinybench.records import (
     METRICS,
     Case,
     Conditions,
-    Git,
     GoldenCheck,
-    Host,
     Kind,
     Measurement,
     Provenance,
     Run,
 )
 from tinybench.session import Session
-from tinybench.target import CountsInstructions, Link
+from tinybench.surroundings import Surroundings
+from tinybench.tape import Tape
+from tinybench.target import CountsInstructions
 from tinybench.wire import STREAMING, Window
 from tinybench.workload import GoldenInput, Workload
 
@@ -71,16 +71,29 @@ class _Learnt:
 
 def run(cases: Iterable[FlashedCase], bench: Bench, rules: Rules = MLPERF) -> Generator[Event, None, None]:
     """Measure every case in turn and say what happens, as `bench.run` does for what it flashes itself."""
-    host, git = surroundings.host(), surroundings.git(Path.cwd())
+    here = bench.here()
     for case in cases:
-        yield from _events(case, bench, rules, host, git)
+        started = bench.now()
+        run_id = bench.new_id(started)
+        simulated = case.loaded is not None and case.loaded.device.simulated
+        with recording.recorder(bench.logs, run_id, bench.clock, simulated=simulated) as recorder:
+            on = replace(bench, clock=recorder.tape.clock) if recorder else bench
+            yield from _events(case, on, rules, here, recorder, run_id=run_id, started=started)
 
 
-def _events(case: FlashedCase, bench: Bench, rules: Rules, host: Host, git: Git | None) -> Iterator[Event]:
-    started = bench.now()
-    run_id = bench.new_id(started)
+def _events(
+    case: FlashedCase,
+    bench: Bench,
+    rules: Rules,
+    here: Surroundings,
+    recorder: Recorder | None,
+    *,
+    run_id: str,
+    started: datetime,
+) -> Iterator[Event]:
     learnt = _Learnt()
     limit = Deadline.after(bench.timeout_s, bench.clock)
+    tape = recorder.tape if recorder else None
 
     def record(measurements: tuple[Measurement, ...], error: TinyBenchError | None) -> Run:
         return Run(
@@ -88,10 +101,10 @@ def _events(case: FlashedCase, bench: Bench, rules: Rules, host: Host, git: Git 
             case=_case_of(case, learnt),
             conditions=_conditions(case, rules),
             provenance=Provenance(
-                tinybench=__version__,
+                tinybench=here.tinybench,
                 started=started,
-                host=host,
-                git=git,
+                host=here.host,
+                git=here.git,
                 device=case.device.id,
                 adapter=case.adapter.name,
                 unit=learnt.name,
@@ -111,24 +124,32 @@ def _events(case: FlashedCase, bench: Bench, rules: Rules, host: Host, git: Git 
             failure=failure_of(error) if error else None,
         )
 
+    def keep(run: Run) -> None:
+        if recorder is not None:
+            recorder.finish(run)
+        bench.store.append(run)
+
     yield Started(case)
     try:
+        if recorder is not None:
+            told = recording.of_flashed(case, rules)
+            recorder.begin(Recording(run_id=run_id, rules=rules, timeout_s=bench.timeout_s, case=told))
         try:
-            found = _measured(case, bench, rules, learnt, limit=limit, run_id=run_id)
+            found = _measured(case, bench, rules, learnt, limit=limit, tape=tape)
         except DeviceError as error:
             if not error.may_pass:
                 raise
             learnt.retried = True
             yield Retried(case, error)
-            found = _measured(case, bench, rules, learnt, limit=limit, run_id=run_id)
+            found = _measured(case, bench, rules, learnt, limit=limit, tape=tape)
     except TinyBenchError as error:
         failed = record((), error)
-        bench.store.append(failed)
+        keep(failed)
         yield Failed(failed)
         return
     yield Checked(case, learnt.golden)
     made = record((*found, *_footprint(case), *model_measurements(case.workload)), None)
-    bench.store.append(made)
+    keep(made)
     yield Recorded(made)
 
 
@@ -175,11 +196,11 @@ def _footprint(case: FlashedCase) -> tuple[Measurement, ...]:
 
 
 def _measured(
-    case: FlashedCase, bench: Bench, rules: Rules, learnt: _Learnt, *, limit: Deadline, run_id: str
+    case: FlashedCase, bench: Bench, rules: Rules, learnt: _Learnt, *, limit: Deadline, tape: Tape | None
 ) -> tuple[Measurement, ...]:
-    with ExitStack() as open_things:
-        joined = open_things.enter_context(case.adapter.join(case.device))
-        link = _logged(joined.link, bench, run_id, open_things)
+    joining = case.adapter.join(case.device)
+    with tape.joined(joining) if tape else joining as joined:
+        link = tape.over(joined.link) if tape else joined.link
         session = Session.connect(link, clock=bench.clock, baud=joined.baud, limit=limit)
         learnt.notes.append(f"the line runs at {joined.baud} baud")
         learnt.notes += case.loaded.elf.notes if case.loaded else ()
@@ -216,20 +237,6 @@ def _counted(
         counts += found
     unit = METRICS["instructions"].unit
     return (Measurement(metric="instructions", kind="counted", unit=unit, samples=tuple(counts)),)
-
-
-def _logged(link: Link, bench: Bench, run_id: str, open_things: ExitStack) -> Link:
-    if bench.logs is None:
-        return link
-    path = bench.logs / run_id / "flashed.serial.log"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        log = open_things.enter_context(path.open("a", encoding="utf-8"))
-    except OSError as error:
-        raise SetupError(
-            f"cannot write the log `{path}`: {error.strerror}", hint="make room, or give another folder"
-        ) from error
-    return Transcript(link, log, bench.clock)
 
 
 def introduce(session: Session, workload: Workload, learnt: _Learnt, *, boot: Sequence[str] = ()) -> None:

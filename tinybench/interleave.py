@@ -14,15 +14,16 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tinybench import bench, elf, measure, surroundings
+from tinybench import bench, elf, measure
 from tinybench.bench import Bench, Event
 from tinybench.errors import BuildError, DeviceError, TinyBenchError, UsageError, WrongBoard
 from tinybench.links import Deadline
 from tinybench.measure import Clean
 from tinybench.plan import PlannedCase
-from tinybench.records import METRICS, Git, Host, Measurement, MemoryMap, Run, Toolchain
+from tinybench.records import METRICS, Measurement, MemoryMap, Run, Toolchain
 from tinybench.results.runs import INTERLEAVED
 from tinybench.session import Session
+from tinybench.surroundings import Surroundings
 from tinybench.target import Image, Link
 
 SHORTEST_BUILD_ID = 6
@@ -98,7 +99,7 @@ def run(case: PlannedCase, base: Image, on: Bench) -> Generator[Event, None, Non
     A device fault is tried once more, as elsewhere. What fails leaves one failed Run and no number. Raises
     SetupError if a Run cannot be stored.
     """
-    yield from _Pair(case, base, on, surroundings.host(), surroundings.git(Path.cwd())).events()
+    yield from _Pair(case, base, on, on.here()).events()
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,10 @@ class _Window:
 class _Pair:
     """Two images on their way to two Runs; what is learnt is kept, so that a failure can tell it."""
 
-    def __init__(self, case: PlannedCase, base: Image, on: Bench, host: Host, git: Git | None) -> None:
+    def __init__(self, case: PlannedCase, base: Image, on: Bench, here: Surroundings) -> None:
         self._on = on
         self._base = base
-        self._host, self._git = host, git
+        self._here = here
         self._started = on.now()
         self._ids = (on.new_id(self._started), on.new_id(on.now()))
         self._case = replace(case, options={**case.options, INTERLEAVED: self._ids[0]})
@@ -175,7 +176,7 @@ class _Pair:
         first = number % len(goldens)
         workload = replace(case.workload, goldens=(*goldens[first:], *goldens[:first]))
         try:
-            with bench.opened(case, image, on, limit=self._limit, run_id=self._ids[1]) as (link, session):
+            with bench.opened(case, image, on, limit=self._limit) as (link, session):
                 return self._shown(link, session, image, replace(case, workload=workload))
         except TinyBenchError as error:
             which = "the base" if image.build_id == self._base.build_id else "the new image"
@@ -203,9 +204,7 @@ class _Pair:
 
     def _run(self, run_id: str, image: Image | None, windows: Sequence[_Window] | None) -> Run:
         case, clean = self._case, windows[0].clean if windows else None
-        provenance = bench.provenance_of(
-            case, image, clean, started=self._started, host=self._host, git=self._git
-        )
+        provenance = bench.provenance_of(case, image, clean, started=self._started, here=self._here)
         conditions = bench.conditions_of(case, self._on.rules)
         if not case.device.simulated:
             protocol = f"{conditions.protocol}, each alternating with one of another image"

@@ -1,15 +1,13 @@
-"""Small wrappers around a Link: lines with a deadline, and a transcript of every byte.
+"""Deadlines, and lines that are read before one.
 
 Time is a function that is handed in, so that nothing here sleeps and a test can run a minute in no time.
 """
 
 from __future__ import annotations
 
-import ast
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
 
 from tinybench.errors import LinkTimeout, ProtocolError
 from tinybench.target import Link
@@ -93,52 +91,3 @@ class Lines:
         stray = bytes(self._pending)
         self._pending.clear()
         return stray
-
-
-class Log(Protocol):
-    """Where a transcript goes: an open text file, or anything else with its `write`."""
-
-    def write(self, text: str, /) -> object: ...
-
-
-@dataclass(frozen=True)
-class Passed:
-    """Bytes that went one way (`>` to the device, `<` from it) at a moment of the transcript's clock."""
-
-    time_s: float
-    direction: Literal[">", "<"]
-    data: bytes
-
-
-class Transcript:
-    """A link that writes down every byte that passes, with its direction and the time since it was opened."""
-
-    def __init__(self, link: Link, log: Log, clock: Clock) -> None:
-        self._link = link
-        self._log = log
-        self._clock = clock
-        self._opened_s = clock()
-
-    def write(self, data: bytes) -> None:
-        """Note `data`, then send it: what was tried is on record even if the link breaks."""
-        self._note(">", data)
-        self._link.write(data)
-
-    def read(self, within_s: float) -> bytes:
-        """At least one byte, or LinkTimeout, or LinkClosed, as the link beneath."""
-        data = self._link.read(within_s)
-        self._note("<", data)
-        return data
-
-    def _note(self, direction: str, data: bytes) -> None:
-        self._log.write(f"{self._clock() - self._opened_s:12.6f} {direction} {data!r}\n")
-
-
-def passed(lines: Iterator[str]) -> Iterator[Passed]:
-    """The entries of a transcript, as they were; ValueError if it is not one."""
-    for line in lines:
-        time_s, direction, data = line.split(maxsplit=2)
-        value = ast.literal_eval(data)
-        if direction not in ("<", ">") or not isinstance(value, bytes):
-            raise ValueError(f"`{line.strip()}` is not a line of a transcript")
-        yield Passed(float(time_s), "<" if direction == "<" else ">", value)

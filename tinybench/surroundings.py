@@ -1,14 +1,30 @@
-"""Where a Run was made: the computer, and the state of the working directory."""
+"""Where a Run was made: by which tinybench, on which computer, in what state of the working directory."""
 
 from __future__ import annotations
 
 import platform
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
+from tinybench import __version__
 from tinybench.records import Git, Host
 
 _GIT_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every Run of one command shares."""
+
+    tinybench: str
+    host: Host
+    git: Git | None
+
+
+def here() -> Surroundings:
+    """Those of this process."""
+    return Surroundings(__version__, host(), git(Path.cwd()))
 
 
 def host() -> Host:

@@ -22,8 +22,10 @@ from tinybench.errors import (
     TinyBenchError,
 )
 from tinybench.fakes import NO_CAPABILITIES, FakeFirmware, FakeImage, FakeLine, Faults
-from tinybench.links import Deadline, Transcript, passed
+from tinybench.links import Deadline
 from tinybench.session import Session
+from tinybench.tape import Tape
+from tinybench.transcript import entries
 from tinybench.wire import BATCH, STREAMING, command_bytes, dialect_of, elapsed_s
 
 FOREIGN = FakeImage(capabilities=NO_CAPABILITIES)
@@ -318,13 +320,15 @@ def test_the_speed_of_the_line_is_changed_at_both_ends_or_at_none():
 def test_a_transcript_gives_back_every_byte_with_its_time():
     log = io.StringIO()
     firmware = FakeFirmware()
-    session = Session.connect(Transcript(firmware, log, firmware.clock), clock=firmware.clock)
+    tape = Tape(firmware.clock)
+    tape.start(log)
+    session = Session.connect(tape.over(firmware), clock=tape.clock)
     session.load(b"\n%\r\0")
     session.infer(1, 0)
-    entries = list(passed(iter(log.getvalue().splitlines())))
-    assert b"".join(entry.data for entry in entries if entry.direction == ">") == firmware.received
-    assert [entry.time_s for entry in entries] == sorted(entry.time_s for entry in entries)
-    assert b"m-name-dut-[fake]\r\n" in b"".join(entry.data for entry in entries if entry.direction == "<")
+    told = list(entries(log.getvalue().splitlines(keepends=True)))
+    assert b"".join(entry.data for entry in told if entry.direction == ">") == firmware.received
+    assert [entry.time_s for entry in told] == pytest.approx(sorted(entry.time_s for entry in told), abs=1e-6)
+    assert b"m-name-dut-[fake]\r\n" in b"".join(entry.data for entry in told if entry.direction == "<")
 
 
 # --- a wire on which anything may happen ---

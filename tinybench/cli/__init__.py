@@ -4,7 +4,18 @@
 commands themselves, registered by being imported.
 """
 
-from tinybench.cli import analyzing, engines, looking, making, pipelines, profiling, results, running, timing
+from tinybench.cli import (
+    analyzing,
+    engines,
+    looking,
+    making,
+    pipelines,
+    profiling,
+    replaying,
+    results,
+    running,
+    timing,
+)
 from tinybench.cli.app import app, main
 
 __all__ = [
@@ -16,6 +27,7 @@ __all__ = [
     "making",
     "pipelines",
     "profiling",
+    "replaying",
     "results",
     "running",
     "timing",

@@ -34,10 +34,16 @@ Simulate = Annotated[bool, typer.Option("--simulate", help="On the virtual twin:
 Results = Annotated[str | None, typer.Option("--results", help="Folder or URL of the result store.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Exactly one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+NoLogs = Annotated[
+    bool, typer.Option("--no-logs", help="Keep no recordings of what devices say (<results>/logs).")
+]
 Timeout = Annotated[float | None, typer.Option("--timeout", help="Deadline of one case in seconds.")]
 Plugins = Annotated[
     list[Path] | None, typer.Option("--plugins", help="Folder of boards, engines, … of yours.")
 ]
+
+
+LOGS = "logs"
 
 
 class Cutting(StrEnum):
@@ -90,6 +96,14 @@ def catalogue_of(settings: Settings) -> Catalogue:
     for broken in catalogue.broken:
         talk(f"warning: {broken.origin}: {broken.reason}")
     return catalogue
+
+
+def logs_of(settings: Settings) -> Path:
+    """Where recordings lie: in the store's folder; those of a store that is no folder, in `results/` here."""
+    place = settings.results
+    if "://" in place:
+        return Path("results") / LOGS
+    return (Path(place).parent if place.endswith(".jsonl") else Path(place)) / LOGS
 
 
 def split(values: Sequence[str] | None) -> tuple[str, ...] | None:

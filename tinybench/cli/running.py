@@ -29,6 +29,7 @@ from tinybench.cli.options import (
     Devices,
     EngineOptions,
     Engines,
+    NoLogs,
     Plugins,
     Quiet,
     Results,
@@ -40,6 +41,7 @@ from tinybench.cli.options import (
     Workloads,
     catalogue_of,
     fetcher_of,
+    logs_of,
     settings_of,
     split,
 )
@@ -93,6 +95,7 @@ def run_(
     fail_on: FailOn = None,
     threshold: Threshold = None,
     junit: Junit = None,
+    no_logs: NoLogs = False,
     results: Results = None,
     plugins: Plugins = None,
     quiet: Quiet = False,
@@ -123,7 +126,12 @@ def run_(
     plan = _plan(settings, selection, say=say, given=given)
     targets = [case.target for case in plan.cases]
     build = _builder(settings, targets) if plan.cases else _nothing_to_build
-    tools = bench.Bench(build=build, store=store, timeout_s=settings.timeout_s)
+    tools = bench.Bench(
+        build=build,
+        store=store,
+        timeout_s=settings.timeout_s,
+        logs=None if no_logs else logs_of(settings),
+    )
     courses: tuple[Generator[Event, None, None], ...] = (
         bench.run((*plan.cases, *plan.gaps), tools),
         flashed.run(plan.flashed, tools),

@@ -16,9 +16,9 @@ from tinybench.errors import BuildError, DeadlineExceeded, DoesNotFit, FirmwareF
 from tinybench.export import mlperf
 from tinybench.fakes import Faults
 from tinybench.latency import MLPERF
-from tinybench.links import passed
 from tinybench.records import Gap, Run
 from tinybench.target import Serial
+from tinybench.transcript import entries
 
 
 class Kept:
@@ -317,10 +317,11 @@ def test_no_device_is_open_while_an_event_is_handed_out(desk):
 def test_every_byte_of_every_conversation_is_logged(desk, tmp_path):
     case, on = setup(desk, lambda image: desk.firmware(image.kind), logs=tmp_path)
     run = list(bench.run([case], on))[-1].run
-    for kind in ("clean", "instrumented"):
-        log = tmp_path / run.run_id / f"{kind}.serial.log"
-        entries = list(passed(iter(log.read_text().splitlines())))
-        assert entries[-1].data.endswith(b"m-ready\r\n")
+    with (tmp_path / run.run_id / "serial.log").open() as log:
+        told = list(entries(log))
+    openings = [entry.facts["image"] for entry in told if entry.direction == "["]
+    assert openings == ["clean", "instrumented"]
+    assert [entry for entry in told if entry.direction == "<"][-1].data.endswith(b"m-ready\r\n")
 
 
 def test_a_log_that_cannot_be_written_is_refused_in_words(desk, tmp_path):
