@@ -1,4 +1,4 @@
-"""The contracts of adapters and engines as functions, and firmware that exists only in memory.
+"""The contracts of adapters, virtual boards and engines as functions, and firmware only in memory.
 
 For authors of boards, adapters and engines: call these from a test of yours. They use what is handed to them
 as the pipeline would, and raise AssertionError with a sentence that names what was promised and not kept.
@@ -10,8 +10,10 @@ import contextlib
 import re
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from tinybench import elf
 from tinybench.bench import Build
@@ -20,8 +22,11 @@ from tinybench.errors import BuildError, LinkClosed, LinkTimeout
 from tinybench.fakes import FakeAdapter, FakeFirmware, FakeImage, FakeLine, FakeSimulator, Faults
 from tinybench.measure import INVOKE, allowed_difference, check_answers, names_classes
 from tinybench.session import Session
-from tinybench.target import Adapter, Device, Image, Link, Target
+from tinybench.target import Adapter, CountsInstructions, Device, Image, Link, Target
 from tinybench.workload import Workload
+
+if TYPE_CHECKING:
+    from device_adapters.virtual.board import Board
 
 __all__ = [
     "FakeAdapter",
@@ -32,12 +37,17 @@ __all__ = [
     "Faults",
     "check_adapter",
     "check_engine",
+    "check_virtual_board",
 ]
 
 _OPERATOR = re.compile(r"tb_op_(\d{3,})(?!\d)")
 _OPENINGS = 3
 _SHORT_WAIT_S = 0.2
 _LATE_S = 2.0  # how much later than asked a read may come back on a busy computer
+_READY, _FAULT_SAID = b"m-ready\r\n", b"e-tb-fault-["  # docs/wire.md
+_BOOT_INSTRUCTIONS, _SLICE_INSTRUCTIONS = 50_000_000, 100_000
+_NOWHERE = range(0x0100_0000, 0x4000_0000, 0x0100_0000)  # code could be there, as far as the core knows
+_SLEEP_FOREVER = bytes.fromhex("30bf fde7")  # WFI, and a branch back to it
 
 
 class _AbandonedError(Exception):
@@ -124,6 +134,124 @@ def _check_device(adapter: Adapter, target: Target, device: Device) -> None:
         f"`{device.id}` and `{adapter.name}` disagree on `simulated`"
     )
     assert device.target == target, f"`{device.id}` is of another target: `{device.target.name}`"
+
+
+# --- virtual boards ---
+
+
+def check_virtual_board(target: Target, image: Image) -> None:
+    """Everything that a virtual board promises, with any image of ours for `target`.
+
+    It boots the same way each time, talks, says what faulted where the firmware can, locks up where it
+    cannot, sleeps and wakes, and reports what it executed. AssertionError with the promise that is broken.
+    """
+    _check_boots(target, image)
+    _check_talks_and_reports(target, image)
+    _check_faults(target, image)
+    _check_locks_up(target, image)
+    _check_sleeps(target, image)
+
+
+@contextlib.contextmanager
+def _booted(target: Target, image: Image) -> Iterator[Board]:
+    """A board of its own that has said it is ready."""
+    from device_adapters.virtual.board import make_hook, power_on
+    from device_adapters.virtual.table import table_of
+
+    table = table_of(target)
+    assert table is not None, f"`{target.name}` has no table `[virtual]`"
+    board, _ = power_on(target, table, image.elf, make_hook(), inference=image.invoke)
+    try:
+        _run_until(board, _READY)
+        yield board
+    finally:
+        board.close()
+
+
+def _run_until(board: Board, text: bytes) -> None:
+    last = board.core.executed + _BOOT_INSTRUCTIONS
+    while text not in board.line.to_host:
+        said = bytes(board.line.to_host)
+        name = board.target.name
+        assert board.refusal is None, f"`{name}` refuses its own firmware: {board.refusal}"
+        assert board.core.executed < last, f"`{name}` says `{said!r}` and never `{text!r}`"
+        assert not board.idle, f"`{name}` sleeps for good after `{said!r}`, before `{text!r}`"
+        assert not board.core.locked_up, f"`{name}` locks up after `{said!r}`, before `{text!r}`"
+        board.run(_SLICE_INSTRUCTIONS)
+
+
+def _check_boots(target: Target, image: Image) -> None:
+    boots = []
+    for _ in range(2):
+        with _booted(target, image) as board:
+            boots.append((bytes(board.line.to_host), board.core.executed, board.core.time))
+    assert boots[0] == boots[1], f"`{target.name}` boots like {boots[0]} once, and then like {boots[1]}"
+
+
+def _check_talks_and_reports(target: Target, image: Image) -> None:
+    from device_adapters.virtual.adapter import VirtualAdapter
+
+    adapter = VirtualAdapter()
+    (device,) = adapter.find(target)
+    with adapter.open(device, image) as link:
+        session = Session.connect(link, clock=time.monotonic, baud=target.serial.baud)
+        assert isinstance(link, CountsInstructions), "a virtual board counts what it executes"
+        link.reset_profile()
+        build_id = session.identify().build_id
+        profile = link.profile()
+    assert build_id == image.build_id, f"`{device.id}` runs `{build_id}` and not `{image.build_id}`"
+    total = sum(profile.functions.values())
+    assert profile.instructions > 0, f"`{device.id}` answered without executing anything"
+    assert total == profile.instructions, (
+        f"functions have {total} instructions of {profile.instructions} on `{device.id}`"
+    )
+
+
+def _nowhere(board: Board) -> int:
+    space = board.core.space
+    return next(at for at in _NOWHERE if space.memory_at(at) is None and space.device_at(at) is None)
+
+
+def _check_faults(target: Target, image: Image) -> None:
+    with _booted(target, image) as board:
+        board.line.to_host.clear()
+        board.core.registers.jump(_nowhere(board) | 1)
+        _run_until(board, _FAULT_SAID)
+        assert board.core.last_fault is not None, f"`{target.name}` speaks of a fault that it did not take"
+
+
+def _check_locks_up(target: Target, image: Image) -> None:
+    from device_adapters.virtual.core import Stop
+
+    with _booted(target, image) as board:
+        nowhere = _nowhere(board)
+        board.core.system.vtor = nowhere
+        board.core.registers.jump(nowhere | 1)
+        stop = board.run(_SLICE_INSTRUCTIONS)
+        assert stop is Stop.LOCKUP, f"`{target.name}` faults without vectors and goes on: {stop.value}"
+        assert board.run(1) is Stop.LOCKUP, f"`{target.name}` leaves lockup by itself"
+
+
+def _check_sleeps(target: Target, image: Image) -> None:
+    from device_adapters.virtual import system_control as sc
+    from device_adapters.virtual.core import Stop
+
+    ram = next(region for region in target.regions if region.kind == "ram" and "data" in region.uses)
+    with _booted(target, image) as board:
+        core = board.core
+        core.space.write(ram.origin, _SLEEP_FOREVER)
+        core.registers.write("primask", 1)  # an interrupt wakes, and none is taken
+        core.registers.jump(ram.origin | 1)
+        stop = board.run(_SLICE_INSTRUCTIONS)
+        assert stop is Stop.ASLEEP, f"WFI on `{target.name}`, with nothing to wake it: {stop.value}"
+        asleep_at = core.time
+        core.system.write(sc.Reg.SYST_RVR, _SLICE_INSTRUCTIONS - 1, 0xFFFFFFFF)
+        core.system.write(sc.Reg.SYST_CVR, 0, 0xFFFFFFFF)
+        core.system.write(sc.Reg.SYST_CSR, 0b111, 0xFFFFFFFF)
+        stop = board.run(2)
+        assert stop is Stop.BUDGET, f"SysTick does not wake `{target.name}`: {stop.value}"
+        slept = core.time - asleep_at
+        assert slept >= _SLICE_INSTRUCTIONS, f"`{target.name}` slept {slept} of {_SLICE_INSTRUCTIONS}"
 
 
 # --- engines ---
