@@ -111,23 +111,23 @@ class Desk:
     folder: Path
 
     def board(self, name: str, code: str | None = None, **changes: str) -> str:
-        """A copy of the NUCLEO-F746ZG under another name.
+        """A copy of the NUCLEO-F746ZG under another name; `changes` replaces text of its TOML.
 
-        `code` takes the place of its C file's `tb_port_init`, `changes` replaces text of its TOML.
+        With `code`, of the nRF52840 DK: `code` is its `tb_port_init`, and may call the real one, `board_init`.
         """
+        stem = "nucleo_f746" if code is None else "nrf52840_dk"
         boards = self.folder / "boards"
         boards.mkdir(exist_ok=True)
-        toml = (BOARDS / "nucleo_f746.toml").read_text(encoding="utf-8")
-        source = (BOARDS / "nucleo_f746.c").read_text(encoding="utf-8")
-        toml = toml.replace('name = "nucleo-f746"', f'name = "{name}"', 1).replace(
-            'aliases = ["nucleo-f746zg", "stm32f746"]', "aliases = []"
-        )
+        toml = (BOARDS / f"{stem}.toml").read_text(encoding="utf-8")
+        source = (BOARDS / f"{stem}.c").read_text(encoding="utf-8")
+        toml = toml.replace(f'name = "{stem.replace("_", "-")}"', f'name = "{name}"', 1)
+        toml = "\n".join(line for line in toml.splitlines() if not line.startswith("aliases"))
         for old, new in changes.items():
             assert old in toml, old
             toml = toml.replace(old, new)
         if code is not None:
             source = source.replace("void tb_port_init(void) {", "static void board_init(void) {") + code
-        (boards / f"{name}.toml").write_text(toml.replace("nucleo_f746.c", f"{name}.c"), encoding="utf-8")
+        (boards / f"{name}.toml").write_text(toml.replace(f"{stem}.c", f"{name}.c"), encoding="utf-8")
         (boards / f"{name}.c").write_text(source, encoding="utf-8")
         assert tomllib.loads((boards / f"{name}.toml").read_text())["name"] == name
         return name

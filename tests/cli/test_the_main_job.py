@@ -80,12 +80,13 @@ def test_all_four_tasks_are_right_to_the_bit_with_either_compiler(tinybench: Com
     )
     assert said.code == 0, said.err
     document = said.json
-    assert [run["case"]["workload"][:2] for run in document["runs"]] == ["vw", "kw", "ic", "ad"]
+    tasks = [run["case"]["workload"][:2] for run in document["runs"]]
+    gaps = [gap["workload"] for gap in document["gaps"]]
+    assert (tasks, gaps) in ((["vw", "kw", "ic", "ad"], ["sww"]), (["vw", "kw", "ic", "ad", "sw"], []))
     for run in document["runs"]:
         assert run["failure"] is None
         assert [check["equal"] for check in run["golden"]] == [True] * 3
         assert run["provenance"]["toolchain"]["name"] == toolchain
-    assert [gap["workload"] for gap in document["gaps"]] == ["sww"]
 
 
 def test_build_says_where_and_how_large(tinybench: Command) -> None:
@@ -143,7 +144,7 @@ def test_one_wrong_bit_gets_no_number(tinybench: Command, desk: Desk, tmp_path: 
 MUTE = "void tb_port_init(void) { board_init(); for (;;) { } }\n"
 FAULTY = """
 __attribute__((noinline)) static void touch_nothing(void) {
-    *(volatile unsigned *)0x60000000U = 1U; /* FMC bank 1: no memory is fitted, none is mapped */
+    *(volatile unsigned *)0x60000000U = 1U; /* external RAM: none is mapped */
 }
 void tb_port_init(void) { board_init(); touch_nothing(); }
 """

@@ -132,7 +132,7 @@ def test_doctor_finds_what_a_run_needs(tinybench: Command) -> None:
 
 def test_settings_say_where_they_come_from(tinybench: Command) -> None:
     said = tinybench("config", "--show-origin", TINYBENCH_ENGINE="reference")
-    assert [line.split() for line in said.out.splitlines() if line.startswith("engine")] == [
+    assert [line.split() for line in said.out.splitlines() if line.split()[0] == "engine"] == [
         ["engine", '["reference"]', "environment"]
     ]
 

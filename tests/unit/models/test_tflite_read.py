@@ -266,7 +266,7 @@ def agrees(data: bytes) -> int:
 @pytest.mark.needs("python:tflite_micro")
 def test_packaged_models_read_as_the_generated_reader_reads_them(mltk_models):
     for path in mltk_models.values():
-        assert agrees(path.read_bytes()) > 20
+        assert agrees(path.read_bytes()) >= 10
 
 
 @pytest.mark.needs("python:tflite_micro")
