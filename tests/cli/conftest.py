@@ -113,7 +113,7 @@ class Desk:
     def board(self, name: str, code: str | None = None, **changes: str) -> str:
         """A copy of the NUCLEO-F746ZG under another name; `changes` replaces text of its TOML.
 
-        With `code`, of the nRF52840 DK: `code` is its `tb_port_init`, and may call the real one, `board_init`.
+        With `code`, of the nRF52840 DK: `code` is its `tb_port_init`; the real one is `board_init`.
         """
         stem = "nucleo_f746" if code is None else "nrf52840_dk"
         boards = self.folder / "boards"
