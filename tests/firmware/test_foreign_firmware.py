@@ -8,6 +8,7 @@ runtime, CODAL: fibers, timers that interrupt, WFE between them, a serial port b
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import struct
 import subprocess
@@ -35,16 +36,20 @@ STEP = 100_000
 
 
 @pytest.fixture(scope="module")
-def elf(tmp_path_factory, request) -> Path:
+def elf(tmp_path_factory) -> Path:
     """The image of the package as an ELF file: the door that all images come in by."""
     folder = tmp_path_factory.mktemp("uflash")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary=:all:"]
-    subprocess.run(
+    done = subprocess.run(
         [*command, "--dest", str(folder), f"{PACKAGE}=={VERSION}"],
-        check=True,
+        check=False,
         capture_output=True,
+        text=True,
         timeout=300,
     )
+    if done.returncode != 0:  # in CI, where the index can be reached, a failure
+        leave = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        leave(f"pip cannot bring {PACKAGE}=={VERSION}: {done.stderr[-300:]}")
     archive = folder / f"{PACKAGE}-{VERSION}.tar.gz"
     assert hashlib.sha256(archive.read_bytes()).hexdigest() == SHA256
     with tarfile.open(archive) as opened:
@@ -174,7 +179,7 @@ def test_it_sleeps_between_interrupts(console):
     assert console.board.core.executed - executed < 0.7 * (console.board.core.time - began)
 
 
-def test_it_answers_the_same_on_every_run_of_bytes(console):
+def test_a_long_line_comes_through_whole(console):
     """Bytes come at the line's speed while timers interrupt and fibers switch: none is lost or doubled."""
     text = "".join(chr(33 + i % 90) for i in range(240)).replace("\\", "/").replace("'", '"')
     assert console.type(f"print('{text}')", within_s=5) == text
