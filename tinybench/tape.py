@@ -48,24 +48,27 @@ class Tape:
 
     def start(self, file: _File) -> None:
         """Write to `file` from now on, which is this tape's to close; what was kept comes first."""
-        self._file = file
-        file.write("".join(self._kept))
+        self._file, kept = file, "".join(self._kept)
         self._kept.clear()
+        with _written():
+            file.write(kept)
 
     def start_in(self, folder: Path) -> None:
         """Write to the transcript of `folder`, which is made. Raises SetupError if it cannot be written."""
         path = folder / TRANSCRIPT
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.start(path.open("x", encoding="utf-8", newline="\n"))
+            file = path.open("x", encoding="utf-8", newline="\n")
         except OSError as error:
             raise not_written(path, error) from error
+        self.start(file)
 
     def close(self) -> None:
-        """End the transcript; twice is once."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """End the transcript; twice is once. Raises SetupError if the last of it cannot be written."""
+        file, self._file = self._file, None
+        if file is not None:
+            with _written():
+                file.close()
 
     def clock(self) -> float:
         """Seconds since the tape began; the reading is noted."""
@@ -143,10 +146,11 @@ class Tape:
             raise
 
     def note(self, direction: Direction, data: bytes = b"", facts: object = None) -> None:
-        """Write an entry, with the time of now."""
+        """Write an entry, with the time of now. Raises SetupError if the disk does not take it."""
         self._write(Entry(self._clock() - self._began_s, direction, data, facts))
-        if self._file is not None and direction not in ("<", ">"):
-            self._file.flush()
+        if self._file is not None and direction in ("[", "]"):
+            with _written():
+                self._file.flush()
 
     def _read(self, clock: Clock, since_s: float) -> float:
         now_s = reading(clock() - since_s)
@@ -158,7 +162,8 @@ class Tape:
         if self._file is None:
             self._kept.append(line)
         else:
-            self._file.write(line)
+            with _written():
+                self._file.write(line)
 
 
 class _Noted:
@@ -209,6 +214,15 @@ def told(error: TinyBenchError) -> dict[str, object]:
     facts = {"error": type(error).__name__, "message": error.message}
     more = {"hint": error.hint, "notes": list(notes_of(error))}
     return facts | {name: value for name, value in more.items() if value}
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """A disk that is full is the user's to mend, wherever in a conversation that is found."""
+    try:
+        yield
+    except OSError as error:
+        raise not_written(Path(TRANSCRIPT), error) from error
 
 
 def not_written(path: Path, error: OSError) -> SetupError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import itertools
 import shutil
@@ -21,6 +22,7 @@ from tinybench.fakes import NO_CAPABILITIES, FakeFirmware, FakeImage, Faults
 from tinybench.latency import QUICK
 from tinybench.plan import FlashedCase
 from tinybench.replay import ReplayDiverged, find, replay
+from tinybench.session import Session
 from tinybench.tape import Tape
 from tinybench.target import Flashed, Joined
 from tinybench.transcript import Entry, as_line, entries
@@ -379,3 +381,43 @@ def test_every_error_of_ours_survives_the_page():
             raise kind("what", hint="then")
         (entry,) = entries(page.getvalue().splitlines(keepends=True))
         assert entry.facts == {"error": kind.__name__, "message": "what", "hint": "then"}
+
+
+class Full(io.StringIO):
+    """A disk that is full after so many lines."""
+
+    def __init__(self, lines):
+        super().__init__()
+        self.left = lines
+
+    def write(self, text):
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("lines", [0, 3, 100])
+def test_a_disk_that_fills_up_is_told_in_words(desk, lines):
+    firmware, tape = desk.firmware(), Tape(desk.firmware().clock)
+
+    def converse():
+        tape.start(Full(lines))
+        session = Session.connect(tape.over(firmware), clock=tape.clock)
+        for _ in range(lines):
+            session.stamp()
+
+    with pytest.raises(SetupError, match=r"cannot write the log `serial.log`: No space") as caught:
+        converse()
+    assert "--no-logs" in caught.value.hint
+
+
+def test_a_clock_of_the_links_own_decides_again(desk, tmp_path):
+    class KeepsTime(FakeFirmware):
+        def own_clock(self):
+            return self.clock()
+
+    case = desk.case(lambda _, image: KeepsTime(desk.firmware(image.kind).image))
+    events, folder = recorded(desk, tmp_path, None, case)
+    assert isinstance(events[-1], Recorded)
+    assert replay(folder).identical
