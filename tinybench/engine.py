@@ -53,7 +53,7 @@ class Engine(Protocol):
 
 @runtime_checkable
 class DeclaresTolerance(Protocol):
-    """A `close` engine that says how far its outputs may be from the oracle's, in last places of the output."""
+    """A `close` engine that says how many last places its outputs may be away from the oracle's."""
 
     tolerance: int
 

@@ -28,9 +28,7 @@ from tinybench.cli.options import (
     Workloads,
     settings_of,
 )
-from tinybench.cli.running import _builder as builder_of
-from tinybench.cli.running import _plan as plan_of
-from tinybench.cli.running import _selection as selection_of
+from tinybench.cli.running import builder, planned, selected
 from tinybench.cli.terminal import print_json, print_table, silence, talk
 from tinybench.errors import UsageError
 
@@ -81,7 +79,7 @@ def profile_(
         plugins=plugins,
     )
     say = silence if quiet else talk
-    plan = plan_of(settings, selection_of(settings, suite, workload, simulate=simulate, cut=cut), say=say)
+    plan = planned(settings, selected(settings, suite, workload, simulate=simulate, cut=cut), say=say)
     for gap in plan.gaps:
         say(f"gap      {gap.workload} with {gap.engine} on {gap.target}: {gap.reason}")
     if not plan.cases:
@@ -90,7 +88,7 @@ def profile_(
             reasons[0] if reasons else "firmware that was flashed elsewhere cannot be profiled",
             hint="tinybench plan says what can be run",
         )
-    build = builder_of(settings, [case.target for case in plan.cases])
+    build = builder(settings, [case.target for case in plan.cases])
     tools = Bench(build=build, store=[], timeout_s=settings.timeout_s)
     profiles = []
     for case in plan.cases:

@@ -46,13 +46,14 @@ from tinybench.cli.options import (
     split,
 )
 from tinybench.cli.terminal import document, print_json, print_table, silence, talk
-from tinybench.errors import EXIT_OK, UsageError
+from tinybench.errors import EXIT_OK, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from tinybench.bench import Bench, Build, Event
     from tinybench.compare import Comparison
     from tinybench.config import Settings
     from tinybench.engine import Engine
+    from tinybench.latency import Rules
     from tinybench.models.oracle import Oracle
     from tinybench.plan import Plan, Selection
     from tinybench.records import Run
@@ -71,6 +72,12 @@ CompareTo = Annotated[
     str | None, typer.Option("--compare-to", help="Compare with this, in the words of `compare`.")
 ]
 Pack = Annotated[Path | None, typer.Option("--pack", help="CMSIS-Pack that knows the chip.")]
+RulesName = Annotated[
+    str,
+    typer.Option(
+        "--rules", help="How latency is timed: quick, or mlperf (five windows of 10 s, five inputs)."
+    ),
+]
 Unlock = Annotated[bool, typer.Option("--unlock", help="Erase a locked chip, all of it, to unlock it.")]
 
 
@@ -86,6 +93,7 @@ def run_(
     simulate: Simulate = False,
     cut: CutModels = Cutting.AUTO,
     verify_load: VerifyLoad = False,
+    rules: RulesName = "quick",
     pack: Pack = None,
     unlock: Unlock = False,
     toolchain: Toolchain = None,
@@ -118,17 +126,19 @@ def run_(
     say = silence if quiet else talk
     store = Store(settings.results)
     store.check_writable()
+    timing = _rules(rules)
     gate = gate_of(compare_to, fail_on, threshold, results, interleaved=ab is not None)
     given = {"cache": str(settings.cache_dir)}
     given |= {"pack": str(pack)} if pack else {}
     given |= {"unlock": ""} if unlock else {}
-    selection = _selection(settings, suite, workload, simulate=simulate, cut=cut, verify_load=verify_load)
-    plan = _plan(settings, selection, say=say, given=given)
+    selection = selected(settings, suite, workload, simulate=simulate, cut=cut, verify_load=verify_load)
+    plan = planned(settings, selection, say=say, given=given)
     targets = [case.target for case in plan.cases]
-    build = _builder(settings, targets) if plan.cases else _nothing_to_build
+    build = builder(settings, targets) if plan.cases else _nothing_to_build
     tools = bench.Bench(
         build=build,
         store=store,
+        rules=timing,
         timeout_s=settings.timeout_s,
         logs=None if no_logs else logs_of(settings),
     )
@@ -190,9 +200,9 @@ def plan_(
         device=device,
         plugins=plugins,
     )
-    plan = _plan(settings, _selection(settings, suite, workload, simulate=simulate, cut=cut), say=talk)
+    plan = planned(settings, selected(settings, suite, workload, simulate=simulate, cut=cut), say=talk)
     if as_json:
-        cases = [bench.case_of(planned) for planned in plan.cases]
+        cases = [bench.case_of(case) for case in plan.cases]
         print_json(document("tinybench.plan", cases=cases, gaps=plan.gaps, notes=plan.notes))
     else:
         print_table(*narrate.cases(plan))
@@ -227,11 +237,11 @@ def build_(
     )
     say = silence if quiet else talk
     catalogue = catalogue_of(settings)
-    selection = _selection(settings, suite, workload, cut=cut)
+    selection = selected(settings, suite, workload, cut=cut)
     wanted, gaps = buildable(selection, catalogue, fetcher_of(settings, catalogue, say), _oracle(settings))
     for gap in gaps:
         say(f"gap      {narrate.why(gap)}")
-    make = _builder(settings, [cell.target for cell in wanted])
+    make = builder(settings, [cell.target for cell in wanted])
     pairs = []
     for cell in wanted:
         pairs.append((cell, make(cell.workload, cell.engine, cell.target, "clean")))
@@ -257,7 +267,7 @@ def _alternating(
     return interleave.run(plan.cases[0], interleave.find_image(reference, settings.cache_dir), tools)
 
 
-def _selection(
+def selected(
     settings: Settings,
     suite: list[str] | None,
     workload: list[str] | None,
@@ -280,7 +290,7 @@ def _selection(
     )
 
 
-def _plan(
+def planned(
     settings: Settings,
     selection: Selection,
     *,
@@ -296,6 +306,14 @@ def _plan(
     return made
 
 
+def _rules(name: str) -> Rules:
+    from tinybench.latency import RULES
+
+    if name not in RULES:
+        raise UsageError(f"unknown rules `{name}`", hint=did_you_mean(name, RULES))
+    return RULES[name]
+
+
 def _oracle(settings: Settings) -> Oracle | None:
     from tinybench.models.oracle import installed
 
@@ -306,7 +324,7 @@ def _nothing_to_build(*_: object) -> Image:
     raise AssertionError("a plan without cases builds nothing")
 
 
-def _builder(settings: Settings, targets: Iterable[Target]) -> Build:
+def builder(settings: Settings, targets: Iterable[Target]) -> Build:
     """Builds with the compiler of the settings, which is looked for once, if there is firmware to build."""
     from tinybench import build, programs, toolchain
 
