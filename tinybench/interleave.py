@@ -12,18 +12,19 @@ import json
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
-from tinybench import bench, elf, measure
+from tinybench import bench, elf, measure, recording
 from tinybench.bench import Bench, Event
 from tinybench.errors import BuildError, DeviceError, TinyBenchError, UsageError, WrongBoard
 from tinybench.links import Deadline
 from tinybench.measure import Clean
 from tinybench.plan import PlannedCase
+from tinybench.recording import Recorder, Recording
 from tinybench.records import METRICS, Measurement, MemoryMap, Run, Toolchain
 from tinybench.results.runs import INTERLEAVED
 from tinybench.session import Session
-from tinybench.surroundings import Surroundings
 from tinybench.target import Image, Link
 
 SHORTEST_BUILD_ID = 6
@@ -99,7 +100,11 @@ def run(case: PlannedCase, base: Image, on: Bench) -> Generator[Event, None, Non
     A device fault is tried once more, as elsewhere. What fails leaves one failed Run and no number. Raises
     SetupError if a Run cannot be stored.
     """
-    yield from _Pair(case, base, on, on.here()).events()
+    started = on.now()
+    ids = (on.new_id(started), on.new_id(on.now()))
+    with recording.recorder(on.logs, ids[1], on.clock, simulated=case.device.simulated) as recorder:
+        noted = replace(on, clock=recorder.tape.clock) if recorder else on
+        yield from _Pair(case, base, noted, recorder, ids=ids, started=started).events()
 
 
 @dataclass(frozen=True)
@@ -114,12 +119,23 @@ class _Window:
 class _Pair:
     """Two images on their way to two Runs; what is learnt is kept, so that a failure can tell it."""
 
-    def __init__(self, case: PlannedCase, base: Image, on: Bench, here: Surroundings) -> None:
+    def __init__(
+        self,
+        case: PlannedCase,
+        base: Image,
+        on: Bench,
+        recorder: Recorder | None,
+        *,
+        ids: tuple[str, str],
+        started: datetime,
+    ) -> None:
         self._on = on
         self._base = base
-        self._here = here
-        self._started = on.now()
-        self._ids = (on.new_id(self._started), on.new_id(on.now()))
+        self._here = on.here()
+        self._started = started
+        self._ids = ids
+        self._recorder = recorder
+        self._asked = case
         self._case = replace(case, options={**case.options, INTERLEAVED: self._ids[0]})
         self._limit: Deadline | None = None
         self._image: Image | None = None
@@ -134,13 +150,25 @@ class _Pair:
             failed = self._run(self._ids[1], self._image, None).model_copy(
                 update={"failure": bench.failure_of(error)}
             )
-            self._on.store.append(failed)
+            self._keep(failed)
             yield bench.Failed(failed)
             return
-        for made in runs:
-            self._on.store.append(made)
+        self._keep(*runs)
         for made in runs:
             yield bench.Recorded(made)
+
+    def _keep(self, *runs: Run) -> None:
+        if self._recorder is not None:
+            self._recorder.finish(*runs)
+        for made in runs:
+            self._on.store.append(made)
+
+    def _record(self, image: Image) -> None:
+        if self._recorder is not None:
+            on = self._on
+            case = recording.of_pair(self._asked, image, self._base, on.rules, base_id=self._ids[0])
+            facts = Recording(run_id=self._ids[1], rules=on.rules, timeout_s=on.timeout_s, case=case)
+            self._recorder.begin(facts)
 
     def _measured(self) -> Generator[Event, None, tuple[Run, Run]]:
         case = self._case
@@ -148,6 +176,7 @@ class _Pair:
         self._image = image
         yield bench.Built(case, self._base)
         yield bench.Built(case, image)
+        self._record(image)
         old, new = [(yield from self._window(self._base, 0))], [(yield from self._window(image, 0))]
         yield bench.Checked(case, new[0].clean.golden)
         if not case.device.simulated:
@@ -176,7 +205,8 @@ class _Pair:
         first = number % len(goldens)
         workload = replace(case.workload, goldens=(*goldens[first:], *goldens[:first]))
         try:
-            with bench.opened(case, image, on, limit=self._limit) as (link, session):
+            tape = self._recorder.tape if self._recorder else None
+            with bench.opened(case, image, on, limit=self._limit, tape=tape) as (link, session):
                 return self._shown(link, session, image, replace(case, workload=workload))
         except TinyBenchError as error:
             which = "the base" if image.build_id == self._base.build_id else "the new image"

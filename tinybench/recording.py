@@ -206,6 +206,13 @@ class RecordedDevice(Record):
         )
 
 
+class RecordedBase(Record):
+    """The other image, whose windows alternated with the case's, and the id of its Run."""
+
+    run_id: str
+    image: Image
+
+
 class RecordedCase(Record):
     """A case whose images were built here. `allowed` is how far the engine's outputs may be off."""
 
@@ -217,6 +224,7 @@ class RecordedCase(Record):
     adapter: str
     options: dict[str, str]
     images: tuple[Image, ...] = Field(description="by kind; their ELFs are not kept")
+    base: RecordedBase | None = None
 
     def case(self, adapter: Adapter) -> PlannedCase:
         """The case, to be run on `adapter`."""
@@ -305,6 +313,12 @@ def of_case(case: PlannedCase, images: Sequence[Image], rules: Rules) -> Recorde
     )
 
 
+def of_pair(case: PlannedCase, image: Image, base: Image, rules: Rules, *, base_id: str) -> RecordedCase:
+    """What replaying `case` in turns with `base` needs, whose Run is `base_id`."""
+    told = RecordedBase(run_id=base_id, image=_placeless(base))
+    return of_case(case, (image,), rules).model_copy(update={"base": told})
+
+
 def of_flashed(case: FlashedCase, rules: Rules) -> RecordedFlashed:
     """What replaying `case` needs."""
     there = case.loaded
@@ -341,11 +355,11 @@ class Recorder:
         self._write(FACTS, facts.model_dump_json(indent=1, exclude_defaults=False) + "\n")
         self.begun = True
 
-    def finish(self, run: Run) -> None:
-        """Add the Run that came of it. Raises SetupError."""
+    def finish(self, *runs: Run) -> None:
+        """Add what came of it: one Run, or those of a pair. Raises SetupError."""
         self.tape.close()
         if self.begun:
-            self._write(RUN, run.model_dump_json() + "\n")
+            self._write(RUN, "".join(run.model_dump_json() + "\n" for run in runs))
 
     def _write(self, name: str, text: str) -> None:
         path = self.folder / name

@@ -7,15 +7,15 @@ two of these; code that looks at the clock more often sees the last one again, s
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from tinybench import bench, errors, flashed, recording
+from tinybench import bench, errors, flashed, interleave, recording
 from tinybench.bench import Bench, Event, Failed, Recorded
 from tinybench.engine import Engine
 from tinybench.errors import DeviceError, SetupError, TinyBenchError, UsageError
@@ -47,17 +47,22 @@ class Difference:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a replay. `identical`: the line is the recorded one byte for byte."""
+    """What came of a replay. `identical`: the line is the recorded one byte for byte.
+
+    `base` is the same of the image whose windows alternated, and which has a Run of its own.
+    """
 
     recorded: Run
     replayed: Run
     identical: bool
+    base: Outcome | None = None
 
     @property
     def differences(self) -> tuple[Difference, ...]:
         """Every field that differs; none if the Run is the same."""
         pair = (json.loads(run.model_dump_json()) for run in (self.recorded, self.replayed))
-        return tuple(_differences("", *pair))
+        of_base = self.base.differences if self.base else ()
+        return (*_differences("", *pair), *(replace(d, field=f"base.{d.field}") for d in of_base))
 
 
 def replay(folder: Path, *, say: Callable[[Event], object] = lambda _: None) -> Outcome:
@@ -67,17 +72,23 @@ def replay(folder: Path, *, say: Callable[[Event], object] = lambda _: None) -> 
     conversation takes another course.
     """
     facts = recording.load(folder)
-    line, recorded = _recorded_run(folder / recording.RUN)
+    recorded = _recorded_runs(folder / recording.RUN, facts)
     player = Player(_entries(folder / facts.transcript))
-    replayed: Run | None = None
-    for event in _events(facts, recorded, player):
+    replayed: dict[str, Run] = {}
+    for event in _events(facts, recorded[facts.run_id][1], player):
         say(event)
         if isinstance(event, Recorded | Failed):
-            replayed = event.run
+            replayed[event.run.run_id] = event.run
     if player.diverged is not None:
         raise player.diverged
-    assert replayed is not None, "a case ends with a Run"
-    outcome = Outcome(recorded, replayed, replayed.model_dump_json() == line)
+    outcomes = {
+        run_id: Outcome(run, replayed[run_id], replayed[run_id].model_dump_json() == line)
+        for run_id, (line, run) in recorded.items()
+        if run_id in replayed
+    }
+    outcome = outcomes.pop(facts.run_id)
+    for base in outcomes.values():
+        outcome = replace(outcome, identical=outcome.identical and base.identical, base=base)
     if not outcome.differences:
         player.finish()
     return outcome
@@ -87,6 +98,8 @@ def _events(facts: Recording, recorded: Run, player: Player) -> Iterator[Event]:
     provenance = recorded.provenance
     here = Surroundings(provenance.tinybench, provenance.host, provenance.git)
     images = facts.case.images if isinstance(facts.case, RecordedCase) else ()
+    base = facts.case.base if isinstance(facts.case, RecordedCase) else None
+    ids = iter((base.run_id, facts.run_id) if base else (facts.run_id,))
 
     def build(workload: Workload, engine: Engine, target: Target, kind: ImageKind) -> Image:  # noqa: ARG001
         return next(image for image in images if image.kind == kind)
@@ -98,12 +111,14 @@ def _events(facts: Recording, recorded: Run, player: Player) -> Iterator[Event]:
         timeout_s=facts.timeout_s,
         clock=player.clock,
         now=lambda: provenance.started,
-        new_id=lambda _: facts.run_id,
+        new_id=lambda _: next(ids),
         here=lambda: here,
         explain=lambda _, __: player.explained(),
     )
     adapter = RecordedAdapter(facts.case.adapter, player)
-    if isinstance(facts.case, RecordedCase):
+    if isinstance(facts.case, RecordedCase) and base is not None:
+        yield from interleave.run(facts.case.case(adapter), base.image, on)
+    elif isinstance(facts.case, RecordedCase):
         yield from bench.run([facts.case.case(adapter)], on)
     else:
         yield from flashed.run([facts.case.case(adapter)], on, facts.rules)
@@ -350,7 +365,10 @@ def error_of(entry: Entry) -> TinyBenchError:
 
 
 def find(run_id: str, logs: Path) -> Path:
-    """The recording of a Run below `logs`. Raises UsageError if there is none."""
+    """The recording of a Run below `logs`. Raises UsageError if there is none.
+
+    That of a pair, whose windows alternated, has the name of the second.
+    """
     folder = logs / run_id
     if not (folder / recording.FACTS).is_file():
         raise UsageError(
@@ -368,16 +386,24 @@ def _entries(path: Path) -> tuple[Entry, ...]:
         raise SetupError(f"the transcript `{path}` cannot be read", hint="record the run again") from error
 
 
-def _recorded_run(path: Path) -> tuple[str, Run]:
+def _recorded_runs(path: Path, facts: Recording) -> Mapping[str, tuple[str, Run]]:
+    """The lines of a recording's Runs and what they say, by id."""
     try:
-        line = path.read_text(encoding="utf-8").removesuffix("\n")
-        return line, Run.model_validate_json(line)
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        runs = {run.run_id: (line, run) for line, run in zip(lines, map(_run, lines), strict=True)}
     except OSError as error:
         raise UsageError(
             f"`{path.parent}` holds no Run: it was interrupted", hint="tinybench run records another"
         ) from error
     except ValidationError as error:
         raise SetupError(f"`{path}` is not one whole Run", hint="record the run again") from error
+    if facts.run_id not in runs:
+        raise SetupError(f"`{path}` does not hold Run `{facts.run_id}`", hint="record the run again")
+    return runs
+
+
+def _run(line: str) -> Run:
+    return Run.model_validate_json(line)
 
 
 def _differences(where: str, recorded: Any, replayed: Any) -> Iterator[Difference]:

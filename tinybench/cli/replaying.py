@@ -50,6 +50,7 @@ def replay_(
 def _folder(run: str, results: str | None) -> Path:
     """The folder of a recording: the one that was named, or that of the run."""
     from tinybench import replay
+    from tinybench.results.runs import INTERLEAVED
 
     if Path(run).is_dir():
         return Path(run)
@@ -60,7 +61,11 @@ def _folder(run: str, results: str | None) -> Path:
             f"Run `{found.run_id}` was simulated, which gives the same again without a recording",
             hint=f"tinybench run --simulate --workload {found.case.workload} --device {found.case.target}",
         )
-    return replay.find(found.run_id, logs_of(settings_of(results=results)))
+    pair = found.case.options.get(INTERLEAVED)
+    ids = [found.run_id]
+    ids += [e.run_id for e in runs.entries if pair and dict(e.key.options).get(INTERLEAVED) == pair]
+    logs = logs_of(settings_of(results=results))
+    return replay.find(next((run_id for run_id in ids if (logs / run_id).is_dir()), found.run_id), logs)
 
 
 def _facts(outcome: Outcome) -> dict[str, Any]:

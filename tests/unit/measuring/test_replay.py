@@ -8,14 +8,14 @@ import itertools
 import shutil
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinybench import bench, errors, flashed
+from tinybench import bench, errors, flashed, interleave
 from tinybench.bench import Bench, Failed, Recorded, Retried
 from tinybench.errors import FirmwareFault, LinkClosed, LinkTimeout, ProtocolError, SetupError, UsageError
 from tinybench.fakes import NO_CAPABILITIES, FakeFirmware, FakeImage, Faults
@@ -421,3 +421,45 @@ def test_a_clock_of_the_links_own_decides_again(desk, tmp_path):
     events, folder = recorded(desk, tmp_path, None, case)
     assert isinstance(events[-1], Recorded)
     assert replay(folder).identical
+
+
+# --- a pair whose windows alternated ---
+
+
+def recorded_pair(desk, logs, faults=None):
+    """The Runs of two images on one board, the base's first; and the folder of their recording."""
+    clock = VirtualTime()
+    base = replace(desk.image(), build_id="b" * 40)
+    case = desk.case(
+        lambda _, image: clock.watch(
+            desk.firmware(image.kind, faults, build_id=image.build_id, engine="fake 1.0")
+        )
+    )
+    started = (datetime(2026, 11, 21, tzinfo=UTC) + timedelta(seconds=n) for n in itertools.count())
+    on = Bench(
+        build=lambda workload, engine, target, kind: desk.image(kind),
+        store=Kept(),
+        clock=clock,
+        now=lambda: next(started),
+        logs=logs,
+    )
+    runs = [event.run for event in interleave.run(case, base, on) if isinstance(event, Recorded | Failed)]
+    return runs, logs / runs[-1].run_id
+
+
+def test_a_pair_replays_both_runs(desk, tmp_path):
+    runs, folder = recorded_pair(desk, tmp_path)
+    assert len(runs) == 2
+    outcome = replay(folder)
+    assert outcome.identical, outcome.differences
+    assert [outcome.base.replayed, outcome.replayed] == runs
+    edited(folder, "m-lap-us-", "m-lap-us-0")  # the same number
+    assert replay(folder).identical
+
+
+def test_a_pair_that_fails_fails_again(desk, tmp_path):
+    runs, folder = recorded_pair(desk, tmp_path, Faults(flipped_bit=0))
+    assert [run.failure.error for run in runs] == ["WrongAnswer"]
+    outcome = replay(folder)
+    assert outcome.identical, outcome.differences
+    assert outcome.base is None
