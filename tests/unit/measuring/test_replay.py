@@ -21,7 +21,8 @@ from tinybench.errors import FirmwareFault, LinkClosed, LinkTimeout, ProtocolErr
 from tinybench.fakes import NO_CAPABILITIES, FakeFirmware, FakeImage, Faults
 from tinybench.latency import QUICK
 from tinybench.plan import FlashedCase
-from tinybench.replay import ReplayDiverged, find, replay
+from tinybench.player import ReplayDiverged
+from tinybench.replay import find, replay
 from tinybench.session import Session
 from tinybench.tape import Tape
 from tinybench.target import Flashed, Joined
