@@ -108,6 +108,24 @@ def test_a_board_in_a_folder_of_ones_own_touches_no_file_of_ours(
     assert tinybench("plan", *KWS, "--device", name).code == 2, "it was found in that folder and nowhere else"
 
 
+def test_a_uart_with_dma_loses_no_byte_at_its_fastest_speed(tinybench: Command, tmp_path: Path) -> None:
+    """The twin keeps the time on the wire here: 1280 cycles from byte to byte, and four bytes of patience."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    changes = {", polled = true": "", "\nbaud = 115_200": "\nbaud = 1_000_000"}
+    said = tinybench(
+        "run",
+        *KWS,
+        "--device",
+        copied("nrf5340_dk", folder, changes),
+        "--json",
+        TINYBENCH_PLUGINS=str(folder),
+    )
+    assert said.code == 0, said.err
+    (run,) = said.json["runs"]
+    assert [check["equal"] for check in run["golden"]] == [True] * 3
+
+
 @pytest.mark.parametrize("what", WRONG)
 def test_a_clock_that_silicon_would_not_run_is_refused(tinybench: Command, tmp_path: Path, what: str) -> None:
     stem, changes, reason = WRONG[what]

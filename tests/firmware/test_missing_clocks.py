@@ -22,6 +22,7 @@ POLLS = "2000U"  # fewer than on silicon, where each takes less time than here
         ("b-l475e-iot01a", ("rcc", "lse", False), "e-[LSE does not start]"),
         ("nucleo-f767zi", ("rcc", "hse", "none"), "e-[HSE does not start]"),
         ("nrf52840-dk", ("clock", "hfxo", False), "e-[HFXO does not start]"),
+        ("nrf5340-dk", ("clock", "hfxo", False), "e-[HFXO does not start]"),
     ],
 )
 def test_it_says_what_does_not_start(tiny, cache, name, missing, says) -> None:

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.needs("python:unicorn", "arm-none-eabi-gcc")
 PRFTEN, ICEN, DCEN = 1 << 8, 1 << 9, 1 << 10  # FLASH_ACR_…, stm32l4r5xx.h
 DC, IC = 1 << 16, 1 << 17  # SCB_CCR_…_Msk, core_cm7.h
 ICACHECNF = 0x540  # NVMC, nrf52840.h
+CACHE_ENABLE = 0x500  # nrf5340_application.h
 START_INSTRUCTIONS = 30_000_000
 
 Booted = Callable[[str, dict[str, str]], "Board"]
@@ -93,3 +94,10 @@ def test_caches_of_the_cortex_m7(booted: Booted, name: str, chosen: dict[str, st
 @pytest.mark.parametrize(("chosen", "enabled"), [({}, 1), ({"code-cache": "off"}, 0)])
 def test_instruction_cache_of_the_nrf52840(booted: Booted, chosen: dict[str, str], enabled: int) -> None:
     assert booted("nrf52840-dk", chosen).parts["nvmc"].read(ICACHECNF) & 1 == enabled
+
+
+@pytest.mark.parametrize(("chosen", "enabled"), [({}, 1), ({"code-cache": "off"}, 0)])
+def test_cache_and_clock_of_the_nrf5340(booted: Booted, chosen: dict[str, str], enabled: int) -> None:
+    board = booted("nrf5340-dk", chosen)
+    assert board.parts["cache"].read(CACHE_ENABLE) == enabled
+    assert board.parts["clock"].core_hz() == board.target.clock_hz == 128_000_000

@@ -1,9 +1,9 @@
 """UARTE of the nRF52: the UART that moves its bytes by DMA.
 
 Offsets and bits: NRF_UARTE_Type and UARTE_* of nrf52833_bitfields.h (nrfx); rules: Product Specification,
-chapter UARTE. Time on the wire is kept: a transfer ends when its last byte has left or come. While it is
-enabled it drives its pins itself; how GPIO configures them matters only in System OFF (the same chapter, pin
-configuration).
+chapter UARTE. Time on the wire is kept, unless firmware polls: a transfer ends when its last byte has left or
+come. While it is enabled it drives its pins itself; how GPIO configures them matters only in System OFF (the
+same chapter, pin configuration).
 """
 
 from __future__ import annotations
@@ -34,11 +34,16 @@ _PARITY, _TWO_STOP_BITS = 0b111 << 1, 1 << 4
 
 
 class Parameters(Record):
-    """The pins that lead to the host, numbered 32 * port + pin, and the interrupt's number."""
+    """The pins that lead to the host, numbered 32 * port + pin, and the interrupt's number.
+
+    `polled` is for firmware that waits by asking: what it asks for in vain has come when it asks again, so
+    that nobody waits for the wire.
+    """
 
     tx: int
     rx: int
     interrupt: int
+    polled: bool = False
 
 
 class Uarte:
@@ -191,8 +196,19 @@ class Uarte:
         if offset in (_INTEN, _INTENSET, _INTENCLR):
             return self._interrupts
         if _FIRST_EVENT <= offset < _SHORTS:
-            return int(offset in self._events)
+            happened = offset in self._events
+            if self._parameters.polled and not happened:
+                self._asked_in_vain(offset)
+            return int(happened)
         return self._registers.get(offset, 0)
+
+    def _asked_in_vain(self, event: int) -> None:
+        if event == _ENDTX and self._sent_at is not None:
+            self._finish_sending()
+        elif event == _ENDRX and self._wiring.line.to_device and self._buffer is not None:
+            self._arrive(self._wiring.now())
+        elif event == _ENDRX and self._sent_at is None:
+            self._wiring.polled()
 
     def write(self, offset: int, value: int, mask: int) -> None:
         """One aligned word."""
