@@ -197,16 +197,19 @@ class Uarte:
             return self._interrupts
         if _FIRST_EVENT <= offset < _SHORTS:
             happened = offset in self._events
-            if self._parameters.polled and not happened:
+            if not happened:
                 self._asked_in_vain(offset)
             return int(happened)
         return self._registers.get(offset, 0)
 
     def _asked_in_vain(self, event: int) -> None:
+        polled = self._parameters.polled
         if event == _ENDTX and self._sent_at is not None:
-            self._finish_sending()
-        elif event == _ENDRX and self._wiring.line.to_device and self._buffer is not None:
-            self._arrive(self._wiring.now())
+            if polled:
+                self._finish_sending()
+        elif event == _ENDRX and self._wiring.line.to_device:
+            if polled and self._buffer is not None:
+                self._arrive(self._wiring.now())
         elif event == _ENDRX and self._sent_at is None:
             self._wiring.polled()
 
