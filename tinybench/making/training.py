@@ -296,7 +296,8 @@ def softmax(scores: Real) -> Real:
     """Probabilities along the last axis; e^x as (1 + x / 2^12 + …) squared twelve times."""
     import numpy as np
 
-    powers = np.maximum(scores - scores.max(axis=-1, keepdims=True), -60.0) / (1 << _SQUARINGS)
+    with np.errstate(under="ignore"):  # whatever the caller makes of underflows: here they are zeros
+        powers = np.maximum(scores - scores.max(axis=-1, keepdims=True), -60.0) / (1 << _SQUARINGS)
     grown = 1.0 + powers * (1.0 + powers * 0.5)
     for _ in range(_SQUARINGS):
         grown = grown * grown

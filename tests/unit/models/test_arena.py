@@ -14,6 +14,7 @@ from tinybench.errors import ModelError
 from tinybench.model import Model, Operator, Tensor, tensor_bytes
 from tinybench.models import tflite
 from tinybench.models.arena import ALIGNMENT_BYTES, lifetimes, lower_bound, overlaps, plan_smallest, plan_tflm
+from tinybench.models.forest import is_forest
 from tinybench.models.normalise import normalise
 from tinybench.models.tflite_schema import OPTIONS
 from tinybench.models.tflm_scratch import scratch_bytes
@@ -188,6 +189,8 @@ def test_every_model_that_can_be_had(every_model, tflm_head):
     assert len(every_model) > len(PACKAGED)
     for name, data in every_model.items():
         model = tflite.read(data)
+        if is_forest(model):
+            continue  # an operator that TFLM does not know
         assert (name, plan_tflm(model).bytes) == (name, tflm_head(data))
         ours = _planned_by_reference(model)
         if ours is not None:
